@@ -1,0 +1,349 @@
+//! Blocks, one after the other: draws their order, collects cell values, stops at planned looks. A race thins many variants out
+//! first; its survivors are compared on blocks of their own, so the race's luck does not carry over.
+use super::ledger::Ledger;
+use super::variants::Candidate;
+use super::{Error, Event, Observer};
+use crate::measure::{BlockOrder, CellOrder};
+use crate::plan::{Objective, Plan};
+use crate::record::objective;
+use crate::stats::{self, Comparison, Decision, Observed, RACE_LOOKS, Schedule};
+use crate::trial::{Block, Cell, Ending, Purpose, VariantId};
+use crate::value::Nanoseconds;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// More variants than this are thinned out by a race.
+pub(super) const RACE_ABOVE: usize = 8;
+
+/// The clock's resolution in nanoseconds: `Instant` ticks in single ones.
+pub(super) const TICK: f64 = 1.0;
+
+/// What the blocks of one purpose gave.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Series {
+    /// One entry a block, the same for all variants; absent where the cell did not complete.
+    values: BTreeMap<VariantId, Vec<Option<f64>>>,
+    pub(super) observed: Vec<Observed>,
+    pub(super) blocks: u32,
+}
+
+impl Series {
+    fn add(&mut self, block: &Block, plan: &Plan) {
+        let mut predecessor = None;
+        for (position, cell) in block.cells.iter().enumerate() {
+            let value = cell_value(cell, plan);
+            let missing = self.blocks as usize;
+            let column = self
+                .values
+                .entry(cell.variant)
+                .or_insert_with(|| vec![None; missing]);
+            column.push(value);
+            if let Some(value) = value {
+                self.observed.push(Observed {
+                    block: block.index,
+                    position: position as u32,
+                    variant: cell.variant.0,
+                    predecessor,
+                    value,
+                });
+            }
+            predecessor = Some(cell.variant.0);
+        }
+        self.blocks += 1;
+        for column in self.values.values_mut() {
+            column.resize(self.blocks as usize, None);
+        }
+    }
+
+    /// Values of a variant, one a block.
+    pub(super) fn values(&self, variant: VariantId) -> Vec<Option<f64>> {
+        self.values
+            .get(&variant)
+            .cloned()
+            .unwrap_or_else(|| vec![None; self.blocks as usize])
+    }
+
+    pub(super) fn completed(&self, variant: VariantId) -> Vec<f64> {
+        self.values(variant).into_iter().flatten().collect()
+    }
+
+    /// (variant, against) over the blocks that both completed.
+    pub(super) fn pairs(&self, variant: VariantId, against: VariantId) -> Vec<(f64, f64)> {
+        self.values(variant)
+            .into_iter()
+            .zip(self.values(against))
+            .filter_map(|(a, b)| Some((a?, b?)))
+            .collect()
+    }
+}
+
+/// The minimum if there are at least three samples, else the single one (STATISTICS "Units").
+fn cell_value(cell: &Cell, plan: &Plan) -> Option<f64> {
+    if cell.ending != Ending::Completed {
+        return None;
+    }
+    let values: Option<Vec<f64>> = cell
+        .samples
+        .iter()
+        .filter(|sample| !sample.is_warm_up)
+        .map(|sample| objective(sample, plan))
+        .collect();
+    values?
+        .into_iter()
+        .min_by(f64::total_cmp)
+        .filter(|v| v.is_finite() && *v > 0.0)
+}
+
+/// A phase being measured.
+pub(super) struct Board<'a, 'l> {
+    pub(super) plan: &'a Plan,
+    pub(super) case: &'a str,
+    pub(super) phase: &'a str,
+    pub(super) candidates: &'a [Candidate],
+    pub(super) ledger: &'a mut Ledger<'l>,
+    pub(super) observer: &'a mut dyn Observer,
+    pub(super) repetitions: u32,
+    /// Those that did not complete, with the way they ended.
+    pub(super) endings: BTreeMap<VariantId, Ending>,
+    /// Every block in the order in which it was measured.
+    pub(super) measured: Vec<Block>,
+    pub(super) elapsed: Nanoseconds,
+}
+
+impl Board<'_, '_> {
+    /// Measures one block of the live variants in a fresh random order.
+    fn block(
+        &mut self,
+        purpose: Purpose,
+        index: u32,
+        live: &[VariantId],
+        planned: u32,
+    ) -> Result<Block, Error> {
+        let mut order: Vec<VariantId> = live.to_vec();
+        let words = format!("{}/{}/{purpose:?}/{index}", self.case, self.phase);
+        order.shuffle(&mut StdRng::seed_from_u64(seed_of(
+            self.plan.protocol.seed,
+            &words,
+        )));
+        let cells = order
+            .into_iter()
+            .map(|variant| CellOrder {
+                variant,
+                configuration: self.candidates[variant.0 as usize].configuration.clone(),
+            })
+            .collect();
+        let limit = (self.plan.protocol.time_limit.0 / 5.0 / f64::from(planned.max(1))).min(5e9);
+        let order = BlockOrder {
+            index,
+            purpose,
+            cells,
+            repetitions: self.repetitions,
+            warm_up: self.plan.protocol.warm_up,
+            warm_up_limit: Nanoseconds(limit),
+            counts_memory: self.plan.objective == Objective::PeakMemory,
+            // Never fewer than five processes in a comparison that claims a difference.
+            blocks_per_worker: (planned / 5).max(1),
+        };
+        let block = self.ledger.block(self.case, self.phase, &order)?;
+        self.elapsed.0 += block.elapsed.0;
+        for cell in &block.cells {
+            if cell.ending != Ending::Completed {
+                self.endings.insert(cell.variant, cell.ending.clone());
+                self.observer.event(&Event::VariantEnded {
+                    phase: self.phase,
+                    variant: &self.candidates[cell.variant.0 as usize].name,
+                    ending: &cell.ending,
+                });
+            }
+        }
+        self.measured.push(block.clone());
+        Ok(block)
+    }
+
+    fn tell(
+        &mut self,
+        block: (Purpose, u32, u32),
+        live: usize,
+        best: Option<&(VariantId, Comparison)>,
+    ) {
+        let (purpose, done, planned) = block;
+        let per_block = self.elapsed.0 / f64::from(done.max(1));
+        let remaining = Nanoseconds(per_block * f64::from(planned.saturating_sub(done)));
+        self.observer.event(&Event::BlockFinished {
+            phase: self.phase,
+            purpose,
+            done,
+            planned,
+            live,
+            elapsed: self.elapsed,
+            remaining,
+            best: best.map(|(id, c)| {
+                (
+                    self.candidates[id.0 as usize].name.as_str(),
+                    c.speedup,
+                    c.interval,
+                )
+            }),
+        });
+    }
+
+    /// Thins the variants out; the reference and the canary stay. Returns those that are worth comparing.
+    pub(super) fn race(
+        &mut self,
+        mut live: Vec<VariantId>,
+        budget: Nanoseconds,
+    ) -> Result<(Vec<VariantId>, Series), Error> {
+        let mut series = Series::default();
+        let planned = self
+            .plan
+            .protocol
+            .max_blocks
+            .min(RACE_LOOKS[RACE_LOOKS.len() - 1]);
+        let started = self.elapsed.0;
+        for index in 0..planned {
+            let block = self.block(Purpose::Race, index, &live, planned)?;
+            series.add(&block, self.plan);
+            live.retain(|variant| !self.endings.contains_key(variant));
+            self.tell((Purpose::Race, index + 1, planned), live.len(), None);
+            if !live.contains(&VariantId::REFERENCE) {
+                break;
+            }
+            if RACE_LOOKS.contains(&(index + 1)) {
+                live = self.drop_hopeless(live, &series);
+                if live.len() <= RACE_ABOVE + 1 {
+                    break;
+                }
+            }
+            if self.elapsed.0 - started > budget.0 {
+                break;
+            }
+        }
+        // What the race could not separate in its time goes on by estimate, the best eight of it.
+        let reference = VariantId::REFERENCE;
+        let mut ranked: Vec<(f64, VariantId)> = live
+            .iter()
+            .filter(|&&v| v != reference)
+            .map(|&v| {
+                let comparison = stats::compare(&series.pairs(v, reference), 0.05, TICK, 0);
+                (-comparison.speedup, v)
+            })
+            .collect();
+        ranked.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        let mut kept: Vec<VariantId> = ranked
+            .into_iter()
+            .take(RACE_ABOVE)
+            .map(|(_, v)| v)
+            .collect();
+        kept.push(reference);
+        kept.sort();
+        Ok((kept, series))
+    }
+
+    fn drop_hopeless(&mut self, live: Vec<VariantId>, series: &Series) -> Vec<VariantId> {
+        let values: Vec<_> = live.iter().map(|&v| series.values(v)).collect();
+        let stays: BTreeSet<usize> = stats::race_survivors(&values).into_iter().collect();
+        let (kept, dropped): (Vec<_>, Vec<_>) = live
+            .iter()
+            .enumerate()
+            .partition(|(i, _)| stays.contains(i));
+        let dropped: Vec<VariantId> = dropped.into_iter().map(|(_, &v)| v).collect();
+        if !dropped.is_empty() {
+            self.observer.event(&Event::Dropped {
+                phase: self.phase,
+                variants: &dropped,
+            });
+        }
+        kept.into_iter().map(|(_, &v)| v).collect()
+    }
+
+    /// Compares the live variants with the reference until every comparison is decided, at most `n_max` blocks or `budget`.
+    pub(super) fn screen(
+        &mut self,
+        mut live: Vec<VariantId>,
+        schedule: &Schedule,
+        n_max: u32,
+        budget: Nanoseconds,
+    ) -> Result<Series, Error> {
+        let mut series = Series::default();
+        let mut best: Option<(VariantId, Comparison)> = None;
+        let started = self.elapsed.0;
+        for index in 0..n_max {
+            let block = self.block(Purpose::Screen, index, &live, n_max)?;
+            series.add(&block, self.plan);
+            let done = index + 1;
+            live.retain(|variant| !self.endings.contains_key(variant));
+            if !live.contains(&VariantId::REFERENCE) {
+                break;
+            }
+            let rivals = self.rivals(&live);
+            let mut is_over = false;
+            if schedule.looks.iter().any(|(n, _)| *n == done) && !rivals.is_empty() {
+                let decision = self.decide(&rivals, &series, schedule);
+                is_over = decision.is_over && done >= self.plan.protocol.min_blocks;
+                best = rivals
+                    .iter()
+                    .copied()
+                    .zip(decision.comparisons)
+                    .max_by(|a, b| a.1.speedup.total_cmp(&b.1.speedup));
+            }
+            self.tell((Purpose::Screen, done, n_max), live.len(), best.as_ref());
+            if is_over || self.elapsed.0 - started > budget.0 {
+                break;
+            }
+        }
+        Ok(series)
+    }
+
+    fn decide(&self, rivals: &[VariantId], series: &Series, schedule: &Schedule) -> Decision {
+        let pairs: Vec<_> = rivals
+            .iter()
+            .map(|&v| series.pairs(v, VariantId::REFERENCE))
+            .collect();
+        let protocol = &self.plan.protocol;
+        stats::decide(
+            &pairs,
+            schedule,
+            protocol.equivalence,
+            protocol.precision,
+            TICK,
+        )
+    }
+
+    /// Exactly `blocks` blocks, with no look in between.
+    pub(super) fn fresh(
+        &mut self,
+        purpose: Purpose,
+        mut live: Vec<VariantId>,
+        blocks: u32,
+    ) -> Result<Series, Error> {
+        let mut series = Series::default();
+        for index in 0..blocks {
+            let block = self.block(purpose, index, &live, blocks)?;
+            series.add(&block, self.plan);
+            live.retain(|variant| !self.endings.contains_key(variant));
+            self.tell((purpose, index + 1, blocks), live.len(), None);
+            if live.len() < 2 {
+                break;
+            }
+        }
+        Ok(series)
+    }
+
+    /// The live variants less reference and canary.
+    fn rivals(&self, live: &[VariantId]) -> Vec<VariantId> {
+        live.iter()
+            .copied()
+            .filter(|v| *v != VariantId::REFERENCE && !self.candidates[v.0 as usize].is_canary)
+            .collect()
+    }
+}
+
+/// FNV-1a over the words, mixed with the plan's seed: the same plan draws the same orders.
+pub(super) fn seed_of(seed: u64, words: &str) -> u64 {
+    words.bytes().fold(
+        0xcbf2_9ce4_8422_2325 ^ seed.wrapping_mul(0x9E37_79B9_7F4A_7C15),
+        |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3),
+    )
+}

@@ -1,0 +1,143 @@
+//! What has been measured, from the journal where a former campaign left it, else from the runner. The campaign above decides
+//! from measurements alone, so replaying them in order brings it to where it was: resuming needs no state of its own.
+use super::Error;
+use crate::measure::{BlockOrder, CheckOrder, Checked, ExpectOrder};
+use crate::record::{Entry, PhaseOutcome, Store, Trial};
+use crate::trial::Block;
+use crate::value::Nanoseconds;
+use crate::worker::Runner;
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+use std::time::Instant;
+
+pub(super) struct Ledger<'a> {
+    pub(super) store: &'a mut Store,
+    pub(super) runner: Box<dyn Runner + 'a>,
+    pub(super) replay: &'a mut VecDeque<Entry>,
+}
+
+/// A check as the journal keeps it: with what it cost, since time limits count it.
+#[derive(Serialize, Deserialize)]
+struct Timed<T> {
+    result: T,
+    elapsed: Nanoseconds,
+}
+
+impl Ledger<'_> {
+    /// Whether what comes next has been measured already.
+    pub(super) fn is_replaying(&self) -> bool {
+        !self.replay.is_empty()
+    }
+
+    pub(super) fn block(
+        &mut self,
+        case: &str,
+        phase: &str,
+        order: &BlockOrder,
+    ) -> Result<Block, Error> {
+        if let Some(entry) = self.replay.pop_front() {
+            return match entry {
+                Entry::Block {
+                    case: c,
+                    phase: p,
+                    purpose,
+                    block,
+                } if c == case
+                    && p == phase
+                    && purpose == order.purpose
+                    && block.index == order.index =>
+                {
+                    Ok(block)
+                }
+                other => Err(out_of_step(
+                    &format!("block {} of {phase}", order.index),
+                    &other,
+                )),
+            };
+        }
+        let block = self.runner.block(order)?;
+        self.store.append(&Entry::Block {
+            case: case.into(),
+            phase: phase.into(),
+            purpose: order.purpose,
+            block: block.clone(),
+        })?;
+        Ok(block)
+    }
+
+    /// The check of one variant and what it cost.
+    pub(super) fn check(
+        &mut self,
+        key: &str,
+        order: &CheckOrder,
+    ) -> Result<(Checked, Nanoseconds), Error> {
+        self.once(key, |runner| Ok(runner.check(order)?))
+    }
+
+    /// Whether there is something to compare outputs with; made anew if its file has gone.
+    pub(super) fn expect(&mut self, key: &str, order: &ExpectOrder) -> Result<bool, Error> {
+        let was_replayed = self.is_replaying();
+        let (has_output, _) = self.once(key, |runner| Ok(runner.expect(order)?))?;
+        if was_replayed && has_output && !order.save.try_exists().unwrap_or(false) {
+            self.runner.expect(order)?;
+        }
+        Ok(has_output)
+    }
+
+    pub(super) fn phase_ended(
+        &mut self,
+        trials: &[Trial],
+        outcome: &PhaseOutcome,
+    ) -> Result<(), Error> {
+        match self.replay.pop_front() {
+            Some(Entry::PhaseEnded { .. }) => return Ok(()),
+            Some(other) => {
+                return Err(out_of_step(
+                    &format!("the end of {}", outcome.phase),
+                    &other,
+                ));
+            }
+            None => {}
+        }
+        self.store.append(&Entry::PhaseEnded {
+            trials: trials.to_vec(),
+            outcome: Box::new(outcome.clone()),
+        })?;
+        Ok(self.store.write_parquet()?)
+    }
+
+    fn once<T: Serialize + for<'de> Deserialize<'de>>(
+        &mut self,
+        key: &str,
+        measure: impl FnOnce(&mut dyn Runner) -> Result<T, Error>,
+    ) -> Result<(T, Nanoseconds), Error> {
+        if let Some(entry) = self.replay.pop_front() {
+            let Entry::Checked { key: k, checked } = &entry else {
+                return Err(out_of_step(key, &entry));
+            };
+            let timed = serde_json::from_value::<Timed<T>>(checked.clone())
+                .ok()
+                .filter(|_| k == key)
+                .ok_or_else(|| out_of_step(key, &entry))?;
+            return Ok((timed.result, timed.elapsed));
+        }
+        let started = Instant::now();
+        let result = measure(self.runner.as_mut())?;
+        let elapsed = Nanoseconds(started.elapsed().as_nanos() as f64);
+        let timed = Timed { result, elapsed };
+        let checked = serde_json::to_value(&timed).expect("plain data");
+        self.store.append(&Entry::Checked {
+            key: key.into(),
+            checked,
+        })?;
+        Ok((timed.result, elapsed))
+    }
+}
+
+fn out_of_step(wanted: &str, found: &Entry) -> Error {
+    let mut found = serde_json::to_string(found).unwrap_or_default();
+    found.truncate(found.floor_char_boundary(120));
+    Error::Damaged(format!(
+        "the journal does not fit this plan: {wanted} was expected, it has {found}; start a new run with --fresh"
+    ))
+}

@@ -1,0 +1,830 @@
+//! One phase from its question to its outcome: checks, race, comparison, confirmation, verdicts, what it keeps.
+use super::comparing::{Board, RACE_ABOVE, Series, TICK};
+use super::ledger::Ledger;
+use super::variants::{Candidate, Candidates, candidates, reference};
+use super::{Error, Event, FINAL, Observer, criteria, device_name, expected_file, picture_folder};
+use crate::accuracy::{Better, METRICS};
+use crate::measure::{CheckOrder, Checked, ExpectOrder};
+use crate::plan::{Case, Keep, Phase, Plan, Question, WorkloadChoice};
+use crate::record::{Final, Header, PhaseOutcome, Trial};
+use crate::space::Configuration;
+use crate::stats::{self, Comparison, Contender, Schedule, Warning};
+use crate::trial::{Ending, Purpose, VariantId, Verdict};
+use crate::value::{Bytes, Nanoseconds};
+use std::collections::BTreeMap;
+
+/// Fresh blocks of a confirmation (STATISTICS "Many variants": at least 16).
+const CONFIRMATION_BLOCKS: u32 = 16;
+
+/// A canary joins a phase with at least this many variants.
+const CANARY_FROM: usize = 3;
+
+/// The canary's error: a clone of the reference this different means that the phase's other differences mean nothing.
+const CANARY_ALPHA: f64 = 0.01;
+
+/// An invocation shorter than this is repeated three times in a cell.
+const REPEATED_BELOW_NS: f64 = 100e6;
+
+/// In a race, a variant whose first invocation lasted this many times the reference's is not measured further.
+const HOPELESS: f64 = 3.0;
+
+/// What is the same for all phases of a case.
+pub(super) struct Desk<'a> {
+    header: &'a Header,
+    plan: &'a Plan,
+    case: &'a Case,
+    case_index: usize,
+    pub(super) observer: &'a mut dyn Observer,
+    /// By configuration: a reference is checked once, however many phases compare with it.
+    checked: Vec<(Configuration, Checked)>,
+    has_expected: Option<bool>,
+}
+
+/// A phase after its checks: who may be measured, and why the others not.
+struct Roster {
+    candidates: Vec<Candidate>,
+    checks: Vec<Checked>,
+    /// Verdict and reason of those that are not measured, or may not win.
+    barred: BTreeMap<VariantId, (Verdict, String)>,
+    note: Option<String>,
+}
+
+/// What measuring a phase gave.
+#[derive(Default)]
+struct Findings {
+    race: Option<Series>,
+    screen: Series,
+    comparisons: BTreeMap<VariantId, Comparison>,
+    verdicts: BTreeMap<VariantId, Verdict>,
+    confirmations: BTreeMap<VariantId, Comparison>,
+    confirm: Series,
+    winner: Option<VariantId>,
+    runner_up: Option<VariantId>,
+    tied: Vec<VariantId>,
+    canary: Option<Comparison>,
+    n_max: u32,
+    is_descriptive: bool,
+    notes: Vec<String>,
+}
+
+impl<'a> Desk<'a> {
+    pub(super) fn new(
+        header: &'a Header,
+        case: &'a Case,
+        observer: &'a mut dyn Observer,
+    ) -> Desk<'a> {
+        let plan = &header.plan;
+        let case_index = plan.cases.iter().position(|c| c == case).unwrap_or(0);
+        Desk {
+            header,
+            plan,
+            case,
+            case_index,
+            observer,
+            checked: vec![],
+            has_expected: None,
+        }
+    }
+
+    pub(super) fn run(
+        &mut self,
+        phase: &Phase,
+        index: usize,
+        ended: &BTreeMap<String, PhaseOutcome>,
+        ledger: &mut Ledger<'_>,
+    ) -> Result<(PhaseOutcome, Vec<Trial>), Error> {
+        let reference = reference(self.plan, phase, ended)?;
+        let Candidates { list, note } = candidates(self.plan, phase, &reference, ended)?;
+        let names: Vec<String> = list.iter().skip(1).map(|c| c.name.clone()).collect();
+        let case = &self.case.name;
+        self.observer.event(&Event::PhaseStarted {
+            case,
+            phase,
+            index,
+            variants: &names,
+        });
+        let (roster, spent) = self.check_all(phase, list, note, ledger)?;
+        let mut board = Board {
+            plan: self.plan,
+            case: &self.case.name,
+            phase: &phase.name,
+            candidates: &roster.candidates,
+            ledger,
+            observer: &mut *self.observer,
+            repetitions: repetitions(self.header, &roster.checks[0]),
+            endings: BTreeMap::new(),
+            measured: vec![],
+            elapsed: spent,
+        };
+        let findings = measure(&mut board, &roster, phase)?;
+        let endings = std::mem::take(&mut board.endings);
+        let (elapsed, measured) = (board.elapsed, std::mem::take(&mut board.measured));
+        board.ledger.runner.retire();
+        let mut trials = self.trials(phase, &roster, &findings, &endings, &measured);
+        let outcome = self.outcome(phase, &roster, &findings, &endings, elapsed, &mut trials);
+        Ok((outcome, trials))
+    }
+
+    /// Compiles and checks every candidate, the reference first.
+    ///
+    /// # Errors
+    /// When the reference itself fails: there is nothing to compare with.
+    fn check_all(
+        &mut self,
+        phase: &Phase,
+        mut candidates: Vec<Candidate>,
+        note: Option<String>,
+        ledger: &mut Ledger<'_>,
+    ) -> Result<(Roster, Nanoseconds), Error> {
+        let expected = self.expect(ledger)?;
+        let mut spent = Nanoseconds(0.0);
+        let mut checks: Vec<Checked> = vec![];
+        let mut barred = BTreeMap::new();
+        for (i, candidate) in candidates.iter().enumerate() {
+            let id = VariantId(i as u32);
+            let name = candidate.name.as_str();
+            self.observer.event(&Event::Checking {
+                phase: &phase.name,
+                variant: name,
+            });
+            let (checked, elapsed) = self.check(phase, id, candidate, expected, ledger)?;
+            spent.0 += elapsed.0;
+            let verdict = self.gate(&checked);
+            if i == 0 && checked.ending != Ending::Completed {
+                return Err(Error::Workload(format!(
+                    "phase `{}`: the reference itself does not run, so nothing can be compared with it: {}",
+                    phase.name,
+                    checked.ending.sentence()
+                )));
+            }
+            if checked.ending != Ending::Completed {
+                let ending = &checked.ending;
+                self.observer.event(&Event::VariantEnded {
+                    phase: &phase.name,
+                    variant: name,
+                    ending,
+                });
+            }
+            if let Some(verdict) = verdict
+                && i > 0
+            {
+                barred.insert(id, verdict);
+            }
+            checks.push(checked);
+        }
+        let able = candidates.len() - 1 - barred.len();
+        if able >= CANARY_FROM || (candidates.len() == 1 && phase.question == Question::Baseline) {
+            candidates.push(Candidate {
+                name: "canary".into(),
+                configuration: candidates[0].configuration.clone(),
+                is_canary: true,
+            });
+            checks.push(checks[0].clone());
+        }
+        Ok((
+            Roster {
+                candidates,
+                checks,
+                barred,
+                note,
+            },
+            spent,
+        ))
+    }
+
+    /// Has the expected output stored, once for a case; false where there is none to compare.
+    fn expect(&mut self, ledger: &mut Ledger<'_>) -> Result<bool, Error> {
+        if let Some(known) = self.has_expected {
+            return Ok(known);
+        }
+        let has_output = match &self.plan.workload {
+            WorkloadChoice::Command(command) => command.output.is_some(),
+            WorkloadChoice::Builtin { .. } => true,
+        };
+        let save = expected_file(ledger.store.folder(), self.case_index);
+        let known = has_output
+            && ledger.expect(
+                &format!("{}/expected", self.case.name),
+                &ExpectOrder {
+                    against: self.plan.accuracy.against.clone(),
+                    baseline: self.plan.baseline.clone(),
+                    save,
+                },
+            )?;
+        self.has_expected = Some(known);
+        Ok(known)
+    }
+
+    fn check(
+        &mut self,
+        phase: &Phase,
+        variant: VariantId,
+        candidate: &Candidate,
+        expected: bool,
+        ledger: &mut Ledger<'_>,
+    ) -> Result<(Checked, Nanoseconds), Error> {
+        let known = self
+            .checked
+            .iter()
+            .find(|(c, _)| *c == candidate.configuration);
+        if let Some((_, checked)) = known {
+            return Ok((checked.clone(), Nanoseconds(0.0)));
+        }
+        let folder = ledger.store.folder().to_owned();
+        let order = CheckOrder {
+            variant,
+            configuration: candidate.configuration.clone(),
+            expected: expected.then(|| expected_file(&folder, self.case_index)),
+            run_folder: folder,
+            picture_folder: Some(picture_folder(
+                &self.case.name,
+                &phase.name,
+                &candidate.name,
+            )),
+            own_metrics: self
+                .header
+                .declaration
+                .own_metrics
+                .iter()
+                .map(|m| m.0.clone())
+                .collect(),
+        };
+        let key = format!("{}/{}/{}", self.case.name, phase.name, candidate.name);
+        let (checked, elapsed) = ledger.check(&key, &order)?;
+        self.checked
+            .push((candidate.configuration.clone(), checked.clone()));
+        Ok((checked, elapsed))
+    }
+
+    /// Why a checked variant can never win, if it cannot.
+    fn gate(&self, checked: &Checked) -> Option<(Verdict, String)> {
+        if let Some(verdict) = checked.ending.verdict() {
+            return Some((verdict, checked.ending.sentence()));
+        }
+        for (name, limit) in &self.plan.accuracy.limits {
+            let Some((_, value)) = checked.accuracy.iter().find(|(n, _)| n == name) else {
+                continue;
+            };
+            let passes = match better(name) {
+                Better::Smaller => value <= limit,
+                Better::Larger => value >= limit,
+            };
+            if !passes {
+                let message = format!("{name} is {value:.3e}, the limit is {limit:e}");
+                return Some((Verdict::Inaccurate, message));
+            }
+        }
+        let peak = checked
+            .host_peak
+            .map_or(0, |b| b.0)
+            .max(checked.device_peak.map_or(0, |b| b.0));
+        match self.plan.limits.peak_memory {
+            Some(limit) if peak > limit.0 => {
+                let message = format!("peak memory {} is over the limit of {limit}", Bytes(peak));
+                Some((Verdict::OverLimit, message))
+            }
+            _ => None,
+        }
+    }
+
+    /// The rows of the phase.
+    fn trials(
+        &self,
+        phase: &Phase,
+        roster: &Roster,
+        findings: &Findings,
+        endings: &BTreeMap<VariantId, Ending>,
+        measured: &[crate::trial::Block],
+    ) -> Vec<Trial> {
+        let is_trusted = findings
+            .canary
+            .as_ref()
+            .is_none_or(|c| c.p_value >= CANARY_ALPHA);
+        let rows = roster.candidates.iter().zip(&roster.checks).enumerate();
+        rows.map(|(i, (candidate, check))| {
+            let id = VariantId(i as u32);
+            let ending = endings.get(&id).unwrap_or(&check.ending);
+            let (verdict, message) = judge(
+                id, candidate, ending, roster, findings, is_trusted, self.plan,
+            );
+            let series = match &findings.race {
+                Some(race) if findings.screen.completed(id).is_empty() => race,
+                _ => &findings.screen,
+            };
+            let values = series.completed(id);
+            let samples: Vec<_> = samples_of(measured, id).collect();
+            Trial {
+                case: self.case.name.clone(),
+                phase: phase.name.clone(),
+                kind: phase.kind.clone(),
+                id,
+                name: candidate.name.clone(),
+                device: device_name(self.case.device),
+                configuration: candidate.configuration.clone(),
+                is_canary: candidate.is_canary,
+                ending: ending.clone(),
+                verdict,
+                message,
+                compile: check.compile,
+                n: values.len() as u32,
+                quartiles: (!values.is_empty()).then(|| stats::quartiles(&values)),
+                comparison: findings.comparisons.get(&id).cloned(),
+                confirmation: findings.confirmations.get(&id).cloned(),
+                accuracy: check.accuracy.clone(),
+                host_peak: samples
+                    .iter()
+                    .filter_map(|s| s.invocation.host_peak)
+                    .max()
+                    .or(check.host_peak),
+                device_peak: check.device_peak,
+                stages: self.stage_medians(&samples),
+                metrics: self.metric_medians(&samples, check),
+                work: check.work,
+                is_kept: false,
+                pictures: check.pictures.clone(),
+            }
+        })
+        .collect()
+    }
+
+    fn stage_medians(&self, samples: &[&crate::trial::Sample]) -> Vec<Nanoseconds> {
+        (0..self.header.declaration.stages.len())
+            .map_while(|stage| {
+                let times: Vec<f64> = samples
+                    .iter()
+                    .filter_map(|s| s.invocation.timing.stages.get(stage).map(|t| t.0))
+                    .collect();
+                (!times.is_empty()).then(|| Nanoseconds(stats::quartiles(&times).1))
+            })
+            .collect()
+    }
+
+    fn metric_medians(
+        &self,
+        samples: &[&crate::trial::Sample],
+        check: &Checked,
+    ) -> Vec<(String, f64)> {
+        let mut found = vec![];
+        if let WorkloadChoice::Command(command) = &self.plan.workload {
+            for (i, metric) in command.metrics.iter().enumerate() {
+                let values: Vec<f64> = samples
+                    .iter()
+                    .filter_map(|s| s.invocation.metrics.get(i).copied())
+                    .collect();
+                if !values.is_empty() {
+                    found.push((metric.name.clone(), stats::quartiles(&values).1));
+                }
+            }
+        }
+        if let Some(peak) = check.resident_peak {
+            found.push(("resident_peak_bytes".into(), peak.0 as f64));
+        }
+        found
+    }
+
+    fn outcome(
+        &self,
+        phase: &Phase,
+        roster: &Roster,
+        findings: &Findings,
+        endings: &BTreeMap<VariantId, Ending>,
+        elapsed: Nanoseconds,
+        trials: &mut [Trial],
+    ) -> PhaseOutcome {
+        let reference = roster.candidates[0].configuration.clone();
+        let name = |id: &VariantId| roster.candidates[id.0 as usize].name.clone();
+        let is_trusted = findings
+            .canary
+            .as_ref()
+            .is_none_or(|c| c.p_value >= CANARY_ALPHA);
+        let keeps = phase.keep == Keep::Best && is_trusted;
+        let winner = findings.winner.filter(|_| keeps);
+        let kept_row = winner.unwrap_or(VariantId::REFERENCE);
+        trials[kept_row.0 as usize].is_kept = true;
+        let trials = &*trials;
+        // A criterion speaks of the phase's best variant, whether the phase hands it on or only reports it.
+        let subject = findings.winner.unwrap_or(VariantId::REFERENCE);
+        let values = |trial: &Trial| findings.screen.completed(trial.id);
+        let decided = phase
+            .criteria
+            .iter()
+            .map(|c| criteria::decide(c, trials, trials.get(subject.0 as usize), &values))
+            .collect();
+        let failure = endings.get(&VariantId::REFERENCE).map(|ending| {
+            format!(
+                "the reference ended in the middle of the phase: {}",
+                ending.sentence()
+            )
+        });
+        let mut notes: Vec<String> = roster.note.iter().cloned().collect();
+        notes.extend(findings.notes.iter().cloned());
+        PhaseOutcome {
+            case: self.case.name.clone(),
+            phase: phase.name.clone(),
+            kept: winner.map_or_else(
+                || reference.clone(),
+                |id| roster.candidates[id.0 as usize].configuration.clone(),
+            ),
+            kept_variant: winner.as_ref().map(name),
+            tied: findings.tied.iter().map(name).collect(),
+            runner_up: findings.runner_up.as_ref().map(name),
+            planned_blocks: findings.n_max,
+            blocks: findings.screen.blocks,
+            confirmation_blocks: findings.confirm.blocks,
+            is_descriptive: findings.is_descriptive,
+            is_race: findings.race.is_some(),
+            canary_p: findings.canary.as_ref().map(|c| c.p_value),
+            is_trusted,
+            detectable: detectable(findings),
+            warnings: warnings(findings),
+            criteria: decided,
+            elapsed,
+            failure,
+            note: (!notes.is_empty()).then(|| notes.join("; ")),
+            reference,
+        }
+    }
+
+    /// The final configuration against the original baseline, on fresh blocks; gains of phases are never multiplied.
+    pub(super) fn confirm_final(
+        &mut self,
+        last: &Configuration,
+        ledger: &mut Ledger<'_>,
+    ) -> Result<Final, Error> {
+        let baseline = self.plan.baseline.clone();
+        let mut found = Final {
+            case: self.case.name.clone(),
+            baseline: baseline.clone(),
+            configuration: last.clone(),
+            confirmation: None,
+            medians: None,
+        };
+        if *last == baseline {
+            return Ok(found);
+        }
+        let named = |name: &str, configuration: Configuration| Candidate {
+            name: name.into(),
+            configuration,
+            is_canary: false,
+        };
+        let list = [
+            named("baseline", baseline.clone()),
+            named("final", last.clone()),
+        ];
+        let baseline_check = self
+            .checked
+            .iter()
+            .find(|(c, _)| *c == baseline)
+            .map(|(_, c)| c);
+        let mut board = Board {
+            plan: self.plan,
+            case: &self.case.name,
+            phase: FINAL,
+            candidates: &list,
+            ledger,
+            observer: &mut *self.observer,
+            repetitions: baseline_check.map_or(1, |check| repetitions(self.header, check)),
+            endings: BTreeMap::new(),
+            measured: vec![],
+            elapsed: Nanoseconds(0.0),
+        };
+        let (reference, last) = (VariantId::REFERENCE, VariantId(1));
+        let series = board.fresh(Purpose::Confirm, vec![reference, last], CONFIRMATION_BLOCKS)?;
+        board.ledger.runner.retire();
+        let pairs = series.pairs(last, reference);
+        if !pairs.is_empty() {
+            let alpha = 1.0 - self.plan.protocol.confidence;
+            found.confirmation = Some(stats::compare(&pairs, alpha, TICK, self.plan.protocol.seed));
+            let median = |id| stats::quartiles(&series.completed(id)).1;
+            found.medians = Some((median(reference), median(last)));
+        }
+        Ok(found)
+    }
+}
+
+/// Race, comparison, selection, confirmation.
+fn measure(board: &mut Board<'_, '_>, roster: &Roster, phase: &Phase) -> Result<Findings, Error> {
+    let mut findings = Findings::default();
+    let reference = VariantId::REFERENCE;
+    let ids = (0..roster.candidates.len() as u32).map(VariantId);
+    let canary = ids
+        .clone()
+        .find(|id| roster.candidates[id.0 as usize].is_canary);
+    let mut rivals: Vec<VariantId> = ids
+        .filter(|id| *id != reference && Some(*id) != canary && !roster.barred.contains_key(id))
+        .collect();
+    if rivals.is_empty() && phase.question != Question::Baseline {
+        return Ok(findings);
+    }
+    let protocol = &board.plan.protocol;
+    let left = Nanoseconds((protocol.time_limit.0 - board.elapsed.0).max(0.0));
+    if rivals.len() > RACE_ABOVE {
+        rivals = without_hopeless(rivals, roster);
+        rivals.insert(0, reference);
+        let (survivors, series) = board.race(rivals, Nanoseconds(left.0 * 0.4))?;
+        findings.race = Some(series);
+        rivals = survivors
+            .into_iter()
+            .filter(|id| *id != reference)
+            .collect();
+        if board.endings.contains_key(&reference) {
+            return Ok(findings);
+        }
+    }
+    let mut live = vec![reference];
+    live.extend(&rivals);
+    live.extend(canary);
+    screen(board, roster, phase, &live, &rivals, &mut findings)?;
+    if board.endings.contains_key(&reference) {
+        return Ok(findings);
+    }
+    if let Some(canary) = canary {
+        let pairs = findings.screen.pairs(canary, reference);
+        let alpha = 1.0 - protocol.confidence;
+        let comparison = stats::compare(&pairs, alpha, TICK, protocol.seed);
+        findings.comparisons.insert(canary, comparison.clone());
+        findings.canary = Some(comparison);
+    }
+    confirm(board, roster, &rivals, &mut findings)?;
+    Ok(findings)
+}
+
+/// In a race, what was three times as slow as the reference at its first invocation is not invited.
+fn without_hopeless(rivals: Vec<VariantId>, roster: &Roster) -> Vec<VariantId> {
+    let time = |id: VariantId| roster.checks[id.0 as usize].invocation.map(|t| t.0);
+    let Some(reference) = time(VariantId::REFERENCE) else {
+        return rivals;
+    };
+    rivals
+        .into_iter()
+        .filter(|id| time(*id).is_none_or(|t| t <= HOPELESS * reference))
+        .collect()
+}
+
+fn screen(
+    board: &mut Board<'_, '_>,
+    roster: &Roster,
+    phase: &Phase,
+    live: &[VariantId],
+    rivals: &[VariantId],
+    findings: &mut Findings,
+) -> Result<(), Error> {
+    let protocol = &board.plan.protocol;
+    let alpha = 1.0 - protocol.confidence;
+    let left = (protocol.time_limit.0 - board.elapsed.0).max(0.0);
+    let cost = |ids: &[VariantId]| -> f64 {
+        let one = |id: &VariantId| roster.checks[id.0 as usize].invocation.map_or(0.0, |t| t.0);
+        // A fifth on top for starting workers and warming up.
+        1.2 * f64::from(board.repetitions) * ids.iter().map(one).sum::<f64>()
+    };
+    let slowest_three = 3.0 * live.iter().map(|id| cost(&[*id])).fold(0.0, f64::max);
+    // The confirmation needs its share, but never more than half of what is left.
+    let reserve = (f64::from(CONFIRMATION_BLOCKS) * slowest_three).min(left / 2.0);
+    let affordable = ((left - reserve) / cost(live).max(1.0)).min(1e6) as u32;
+    let n_max = match phase.question {
+        // Nothing is compared but the reference with its clone: enough to say what this machine resolves.
+        Question::Baseline => affordable.min(protocol.max_blocks.min(protocol.min_blocks.max(20))),
+        _ => affordable.min(protocol.max_blocks),
+    }
+    .max(3);
+    let family = rivals.len().max(1) as f64;
+    let schedule = Schedule::new(n_max, alpha / family);
+    findings.n_max = n_max;
+    findings.is_descriptive = schedule.is_descriptive;
+    if n_max < protocol.max_blocks && phase.question != Question::Baseline {
+        findings.notes.push(format!(
+            "the time limit affords {n_max} of at most {} blocks",
+            protocol.max_blocks
+        ));
+    }
+    findings.screen = board.screen(live.to_vec(), &schedule, n_max, Nanoseconds(left - reserve))?;
+    let pairs: Vec<_> = rivals
+        .iter()
+        .map(|&v| findings.screen.pairs(v, VariantId::REFERENCE))
+        .collect();
+    let concluded = stats::conclude(&pairs, &schedule, alpha, protocol.equivalence, TICK);
+    for (&id, (comparison, verdict)) in rivals.iter().zip(concluded) {
+        if comparison.blocks > 0 {
+            findings.comparisons.insert(id, comparison);
+            let verdict = if schedule.is_descriptive {
+                Verdict::Inconclusive
+            } else {
+                verdict
+            };
+            findings.verdicts.insert(id, verdict);
+        }
+    }
+    Ok(())
+}
+
+/// Chooses the winner and measures it, the reference and the runner-up on fresh blocks.
+fn confirm(
+    board: &mut Board<'_, '_>,
+    roster: &Roster,
+    rivals: &[VariantId],
+    findings: &mut Findings,
+) -> Result<(), Error> {
+    let reference = VariantId::REFERENCE;
+    let protocol = &board.plan.protocol;
+    let alpha = 1.0 - protocol.confidence;
+    if rivals.is_empty() || findings.is_descriptive {
+        return Ok(());
+    }
+    let ids: Vec<VariantId> = std::iter::once(reference)
+        .chain(rivals.iter().copied())
+        .collect();
+    let base = &roster.candidates[0].configuration;
+    let contenders: Vec<Contender> = ids
+        .iter()
+        .map(|id| {
+            let candidate = &roster.candidates[id.0 as usize];
+            let check = &roster.checks[id.0 as usize];
+            Contender {
+                values: findings.screen.values(*id),
+                is_reference: *id == reference,
+                may_win: !board.endings.contains_key(id) && !roster.barred.contains_key(id),
+                changed_parameters: candidate.configuration.changes_from(base).len() as u32,
+                peak_memory: check.host_peak.map_or(0, |b| b.0)
+                    + check.device_peak.map_or(0, |b| b.0),
+                name: candidate.name.clone(),
+            }
+        })
+        .collect();
+    let selection = stats::select(&contenders, alpha, protocol.equivalence);
+    findings.tied = selection.tied.iter().map(|&i| ids[i]).collect();
+    let chosen = ids[selection.chosen];
+    findings.runner_up = selection
+        .runner_up
+        .map(|i| ids[i])
+        .filter(|id| *id != reference);
+    let is_faster = matches!(
+        findings.verdicts.get(&chosen),
+        Some(Verdict::Faster | Verdict::SlightlyFaster)
+    );
+    if chosen == reference || !is_faster {
+        return Ok(());
+    }
+    let mut live = vec![reference, chosen];
+    live.extend(findings.runner_up);
+    let blocks = CONFIRMATION_BLOCKS.max(protocol.min_blocks);
+    findings.confirm = board.fresh(Purpose::Confirm, live.clone(), blocks)?;
+    for id in live.into_iter().skip(1) {
+        let pairs = findings.confirm.pairs(id, reference);
+        if !pairs.is_empty() {
+            findings
+                .confirmations
+                .insert(id, stats::compare(&pairs, alpha, TICK, protocol.seed));
+        }
+    }
+    let confirmed = findings.confirmations.get(&chosen).and_then(|c| c.interval);
+    let survived = !board.endings.contains_key(&chosen);
+    if survived && confirmed.is_some_and(|(lower, _)| lower > 1.0) {
+        findings.winner = Some(chosen);
+    } else {
+        findings.notes.push(format!(
+            "{} looked faster but was not confirmed on fresh blocks, so the reference is kept",
+            roster.candidates[chosen.0 as usize].name
+        ));
+    }
+    Ok(())
+}
+
+/// Verdict and reason of one row.
+fn judge(
+    id: VariantId,
+    candidate: &Candidate,
+    ending: &Ending,
+    roster: &Roster,
+    findings: &Findings,
+    is_trusted: bool,
+    plan: &Plan,
+) -> (Verdict, Option<String>) {
+    if let Some(verdict) = ending.verdict() {
+        return (verdict, Some(ending.sentence()));
+    }
+    if id == VariantId::REFERENCE {
+        return (Verdict::Reference, None);
+    }
+    if let Some((verdict, message)) = roster.barred.get(&id) {
+        return (*verdict, Some(message.clone()));
+    }
+    if candidate.is_canary {
+        let verdict = if is_trusted {
+            Verdict::Equivalent
+        } else {
+            Verdict::Untrusted
+        };
+        let p = findings.canary.as_ref().map_or(1.0, |c| c.p_value);
+        return (
+            verdict,
+            Some(format!("a clone of the reference: p = {p:.3}")),
+        );
+    }
+    let Some(verdict) = findings.verdicts.get(&id) else {
+        let time = |i: usize| roster.checks[i].invocation.map_or(0.0, |t| t.0);
+        let factor = time(id.0 as usize) / time(0).max(1.0);
+        let message = if findings.race.is_none() {
+            "not measured: the reference ended first".to_owned()
+        } else if factor > HOPELESS {
+            format!("its first invocation lasted {factor:.1} × the reference's")
+        } else {
+            "dropped by the race".to_owned()
+        };
+        return (Verdict::ScreenedOut, Some(message));
+    };
+    if !is_trusted {
+        let message =
+            "the canary, a clone of the reference, differs from it: noise here passes for effects";
+        return (Verdict::Untrusted, Some(message.into()));
+    }
+    let message = (*verdict == Verdict::Inconclusive).then(|| {
+        if findings.is_descriptive {
+            return format!(
+                "{} blocks are too few to decide anything",
+                findings.screen.blocks
+            );
+        }
+        let needed = findings
+            .comparisons
+            .get(&id)
+            .and_then(|c| stats::blocks_needed(c, plan.protocol.equivalence));
+        match needed {
+            Some(n) => format!("about {n} blocks would decide"),
+            None => "more blocks would be needed".into(),
+        }
+    });
+    (*verdict, message)
+}
+
+fn samples_of(
+    blocks: &[crate::trial::Block],
+    id: VariantId,
+) -> impl Iterator<Item = &crate::trial::Sample> {
+    blocks
+        .iter()
+        .flat_map(|block| &block.cells)
+        .filter(move |cell| cell.variant == id)
+        .flat_map(|cell| &cell.samples)
+        .filter(|sample| !sample.is_warm_up)
+}
+
+/// 3 if an invocation lasts under 100 ms, else 1; or what the plan or the calibration says.
+fn repetitions(header: &Header, reference: &Checked) -> u32 {
+    let by_time = match reference.invocation {
+        Some(time) if time.0 < REPEATED_BELOW_NS => 3,
+        _ => 1,
+    };
+    let calibrated = header.calibration.as_ref().map(|c| c.repetitions);
+    header
+        .plan
+        .protocol
+        .repetitions
+        .or(calibrated)
+        .unwrap_or(by_time)
+}
+
+/// Which direction is better for an accuracy metric; the workload's own are distances unless they are named like a ratio.
+fn better(name: &str) -> Better {
+    let known = METRICS.iter().find(|m| m.name == name).map(|m| m.better);
+    let by_name = if name.starts_with("psnr") || name.starts_with("ssim") {
+        Better::Larger
+    } else {
+        Better::Smaller
+    };
+    known.unwrap_or(by_name)
+}
+
+/// What this phase could have seen: from the canary's interval, else from the narrowest variant's.
+fn detectable(findings: &Findings) -> Option<f64> {
+    let half = |c: &Comparison| c.interval.map(|(lower, upper)| (upper / lower).ln() / 2.0);
+    let canary = findings.canary.as_ref().and_then(half);
+    let narrowest = findings
+        .comparisons
+        .values()
+        .filter_map(half)
+        .min_by(f64::total_cmp);
+    let half_width = canary.or(narrowest)?;
+    let n = findings.screen.blocks;
+    // The half-width is of n blocks; the formula wants that of 40.
+    let at_40 = half_width * (f64::from(n) / 40.0).sqrt();
+    Some(stats::minimum_detectable_effect(at_40, n))
+}
+
+fn warnings(findings: &Findings) -> Vec<Warning> {
+    let mut found = stats::diagnose(&findings.screen.observed);
+    if let Some(canary) = &findings.canary
+        && canary.p_value < CANARY_ALPHA
+    {
+        found.insert(
+            0,
+            Warning {
+                what: "canary".into(),
+                detail: format!(
+                    "a clone of the reference came out {:.2} × as fast (p = {:.4}): the phase is untrusted",
+                    canary.speedup, canary.p_value
+                ),
+            },
+        );
+    }
+    found
+}

@@ -1,0 +1,200 @@
+//! The check of one variant: compile it, run it on a poisoned output, compare the output, read the peaks. Apart from the timed
+//! blocks, since counting memory and reading outputs back cost time that no sample may contain.
+use super::{Bench, batch, memory, nanoseconds_since};
+use crate::accuracy::METRICS;
+use crate::array::Array;
+use crate::plan::Against;
+use crate::space::Configuration;
+use crate::trial::{Ending, PictureRecord, VariantId, Work};
+use crate::value::{Bytes, Nanoseconds};
+use crate::workload::files;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// Asks for the array that outputs are compared with, stored where later workers find it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ExpectOrder {
+    pub against: Against,
+    pub baseline: Configuration,
+    /// `.npy`, written by the worker on the campaign's file system.
+    pub save: PathBuf,
+}
+
+/// Asks for the check of one variant.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CheckOrder {
+    pub variant: VariantId,
+    pub configuration: Configuration,
+    /// What [`ExpectOrder`] saved; absent where nothing is compared.
+    pub expected: Option<PathBuf>,
+    /// Pictures go to `run_folder/picture_folder/NAME.npy`; absent where none are wanted.
+    pub run_folder: PathBuf,
+    pub picture_folder: Option<String>,
+    /// Names of the workload's own accuracy metrics.
+    pub own_metrics: Vec<String>,
+}
+
+/// What the check of one variant gave.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Checked {
+    pub ending: Ending,
+    pub compile: Option<Nanoseconds>,
+    /// The quickest of the check's invocations: what budgets are estimated from, never a result.
+    pub invocation: Option<Nanoseconds>,
+    #[serde(with = "crate::trial::named_numbers")]
+    pub accuracy: Vec<(String, f64)>,
+    pub host_peak: Option<Bytes>,
+    pub device_peak: Option<Bytes>,
+    pub resident_peak: Option<Bytes>,
+    pub pictures: Vec<PictureRecord>,
+    pub work: Option<Work>,
+}
+
+impl Checked {
+    pub fn ended(ending: Ending) -> Checked {
+        Checked {
+            ending,
+            compile: None,
+            invocation: None,
+            accuracy: vec![],
+            host_peak: None,
+            device_peak: None,
+            resident_peak: None,
+            pictures: vec![],
+            work: None,
+        }
+    }
+}
+
+/// Makes the expected array and stores it. `Ok(false)`: the workload has no output to compare.
+///
+/// # Errors
+/// Why there is nothing to compare with: the baseline failed, the file cannot be read.
+pub fn expect(bench: &Bench, order: &ExpectOrder) -> Result<bool, String> {
+    let array = match &order.against {
+        Against::Exact => Some(
+            bench
+                .workload
+                .exact()
+                .ok_or("the workload has no exact answer")?,
+        ),
+        Against::File(file) => Some(files::read_array(Path::new(file), None)?),
+        Against::Baseline => {
+            let run = || {
+                let mut executable = bench.workload.prepare(&bench.device, &order.baseline)?;
+                executable.poison();
+                executable.run()?;
+                executable.output()
+            };
+            bench
+                .watchdog
+                .guard(VariantId::REFERENCE, run)
+                .map_err(|ending| format!("the baseline has no output: {}", ending.sentence()))?
+        }
+    };
+    match array {
+        None => Ok(false),
+        Some(array) => files::write_array(&order.save, &array).map(|()| true),
+    }
+}
+
+/// Checks one variant.
+pub fn check(bench: &Bench, order: &CheckOrder) -> Checked {
+    let mut checked = Checked::ended(Ending::Completed);
+    if let Err(ending) = steps(bench, order, &mut checked) {
+        checked.ending = ending;
+    }
+    checked
+}
+
+fn steps(bench: &Bench, order: &CheckOrder, checked: &mut Checked) -> Result<(), Ending> {
+    let failed = |reason: String| Ending::Failed { reason };
+    let guard = &bench.watchdog;
+    let keeps_state = bench.workload.keeps_state();
+    memory::reset_resident_peak();
+    let counting = memory::Counting::start();
+    let started = Instant::now();
+    let mut executable = guard.guard(order.variant, || {
+        bench.workload.prepare(&bench.device, &order.configuration)
+    })?;
+    checked.compile = Some(Nanoseconds(nanoseconds_since(started)));
+    executable.poison();
+    let (first, wall) = guard.guard(order.variant, || batch(executable.as_mut(), 1))?;
+    if keeps_state {
+        checked.host_peak = Some(counting.peak()).filter(|peak| peak.0 > 0);
+        checked.resident_peak = memory::resident_peak();
+    } else {
+        checked.host_peak = first.host_peak;
+    }
+    drop(counting);
+    checked.device_peak = Some(executable.device_peak()).filter(|peak| peak.0 > 0);
+    checked.work = bench.workload.work(&order.configuration);
+    checked.invocation = Some(if keeps_state {
+        Nanoseconds(wall)
+    } else {
+        first.timing.wall
+    });
+    let output = executable.output()?;
+    // The first invocation of an in-process kernel touches its pages for the first time: budgets want the next.
+    if keeps_state && wall < 5e8 {
+        let (_, second) = guard.guard(order.variant, || batch(executable.as_mut(), 1))?;
+        checked.invocation = Some(Nanoseconds(wall.min(second)));
+    }
+    let Some(output) = output else { return Ok(()) };
+    if let Some(expected) = &order.expected {
+        let expected = files::read_array(expected, None).map_err(failed)?;
+        checked.accuracy = accuracy(bench, order, &output, &expected).map_err(failed)?;
+    }
+    if let Some(folder) = &order.picture_folder {
+        checked.pictures = pictures(bench, order, folder, &output).map_err(failed)?;
+    }
+    Ok(())
+}
+
+fn accuracy(
+    bench: &Bench,
+    order: &CheckOrder,
+    output: &Array,
+    expected: &Array,
+) -> Result<Vec<(String, f64)>, String> {
+    if output.shape != expected.shape {
+        return Err(format!(
+            "the output has the shape {:?}, expected was {:?}",
+            output.shape, expected.shape
+        ));
+    }
+    let mut found: Vec<(String, f64)> = METRICS
+        .iter()
+        .map(|metric| (metric.name.to_owned(), (metric.distance)(output, expected)))
+        .collect();
+    let own = bench.workload.own_metrics(output, expected);
+    found.extend(order.own_metrics.iter().cloned().zip(own));
+    Ok(found)
+}
+
+fn pictures(
+    bench: &Bench,
+    order: &CheckOrder,
+    folder: &str,
+    output: &Array,
+) -> Result<Vec<PictureRecord>, String> {
+    bench
+        .workload
+        .pictures(output)
+        .into_iter()
+        .map(|picture| {
+            let file = format!("{folder}/{}.npy", picture.record.file);
+            let values = Array {
+                shape: vec![picture.record.height, picture.record.width],
+                values: crate::array::Values::F32(picture.values),
+                is_complex: false,
+            };
+            files::write_array(&order.run_folder.join(&file), &values)?;
+            Ok(PictureRecord {
+                file,
+                ..picture.record
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,450 @@
+//! The plan: what the author of an experiment wrote, checked. Checked against data (a [`Declaration`]), never against code.
+mod check;
+mod command;
+mod graph;
+mod reader;
+mod schema;
+mod set;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+pub use command::placeholders;
+
+use crate::diagnostic::{Diagnostic, Origin};
+use crate::space::{Configuration, Parameter};
+use crate::value::{Bytes, Nanoseconds, Value};
+use serde::{Deserialize, Serialize};
+
+/// What a plan may say about a workload. The workload states it; `plan` checks against it and never sees the workload.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Declaration {
+    pub name: String,
+    /// Every tuning parameter with every value that it may take; the first value is its default in a baseline.
+    pub parameters: Vec<Parameter>,
+    /// Parameters that take any integer in a range beside the listed values: (name, lowest, highest).
+    pub ranges: Vec<(String, i64, i64)>,
+    /// Named parts of an invocation that are timed by themselves.
+    pub stages: Vec<String>,
+    /// Sizes with a name: `tiny`, `laptop`, `paper`.
+    pub presets: Vec<String>,
+    /// Keys that `problem:` may have, beside `preset` and `seed`.
+    pub problem_keys: Vec<String>,
+    /// Whether `exact` exists, so that a plan may say `against: exact`.
+    pub has_exact: bool,
+    /// Accuracy metrics of the workload's own (name, about), beside those of `accuracy::METRICS`.
+    pub own_metrics: Vec<(String, String)>,
+}
+
+/// A valid plan: phases in topological order, every parameter known, every value in its domain.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    pub name: String,
+    pub title: String,
+    pub workload: WorkloadChoice,
+    pub objective: Objective,
+    pub accuracy: Accuracy,
+    pub limits: Limits,
+    pub protocol: Protocol,
+    /// Complete: a value for every parameter of the workload.
+    pub baseline: Configuration,
+    /// In an order in which each phase comes after those that it builds on.
+    pub phases: Vec<Phase>,
+    /// The repetitions of the plan over devices and problem sizes; one with an empty name where there is no matrix.
+    pub cases: Vec<Case>,
+}
+
+/// One repetition of the whole plan.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Case {
+    /// "cpu, laptop"; empty if the plan has no matrix.
+    pub name: String,
+    pub device: DeviceChoice,
+    /// The workload's problem with this case's values filled in.
+    pub problem: Vec<(String, Value)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeviceChoice {
+    Auto,
+    Cpu,
+    /// Index of the adapter.
+    Wgpu(u32),
+    Cuda(u32),
+}
+
+/// What is tuned.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WorkloadChoice {
+    Builtin { name: String },
+    Command(CommandChoice),
+}
+
+/// A program, with `{parameter}` substituted in every text below.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct CommandChoice {
+    /// Program and arguments; with `shell`, one text that `sh -c` gets.
+    pub command: Vec<String>,
+    pub shell: bool,
+    /// Absolute, or relative to the plan's folder.
+    pub cwd: Option<String>,
+    pub env: Vec<(String, String)>,
+    /// Runs once for a configuration; its time is the compile time.
+    pub build: Option<Vec<String>>,
+    /// Run before and after each sample, untimed.
+    pub prepare: Option<Vec<String>>,
+    pub cleanup: Option<Vec<String>>,
+    /// Template files (minijinja, `{{ parameter }}`) rendered for a configuration.
+    pub files: Vec<TemplateFile>,
+    pub output: Option<OutputFile>,
+    pub metrics: Vec<DeclaredMetric>,
+    pub timer: Timer,
+    /// The folder of the plan; relative paths start here.
+    pub folder: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TemplateFile {
+    pub template: String,
+    pub to: String,
+}
+
+/// The array that a command writes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OutputFile {
+    pub file: String,
+    /// Name in an `.npz` archive.
+    pub array: Option<String>,
+    /// For raw files only: "f32", "f64", "i32", "u8", …
+    pub dtype: Option<String>,
+    pub shape: Option<Vec<usize>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DeclaredMetric {
+    pub name: String,
+    pub source: MetricSource,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MetricSource {
+    /// The first capture group, or the whole match, on stdout, else on stderr.
+    Regex(String),
+    /// JSON pointer (RFC 6901) into stdout, or into a file that the command writes.
+    Pointer {
+        pointer: String,
+        file: Option<String>,
+    },
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Timer {
+    #[default]
+    Wall,
+    /// A declared metric, in seconds.
+    Metric(String),
+}
+
+/// What is minimized.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Objective {
+    #[default]
+    Runtime,
+    DeviceTime,
+    PeakMemory,
+    Energy,
+    Metric(String),
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Accuracy {
+    pub against: Against,
+    /// Metric name and the largest value that still passes.
+    pub limits: Vec<(String, f64)>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Against {
+    #[default]
+    Baseline,
+    Exact,
+    File(String),
+}
+
+/// Hard constraints on a variant.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Limits {
+    pub peak_memory: Option<Bytes>,
+}
+
+/// How it is measured and decided (STATISTICS).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Protocol {
+    pub warm_up: WarmUp,
+    pub min_blocks: u32,
+    pub max_blocks: u32,
+    /// 0.01: a comparison stops when its interval is as narrow as this.
+    pub precision: f64,
+    pub confidence: f64,
+    /// 0.01: differences below this are of no practical interest.
+    pub equivalence: f64,
+    /// For a phase.
+    pub time_limit: Nanoseconds,
+    /// For one invocation.
+    pub trial_timeout: Nanoseconds,
+    /// Samples a cell; absent: 3 if an invocation lasts under 100 ms, else 1.
+    pub repetitions: Option<u32>,
+    pub seed: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WarmUp {
+    #[default]
+    Auto,
+    Invocations(u32),
+    Time(Nanoseconds),
+}
+
+/// One question asked of the workload.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Phase {
+    pub name: String,
+    pub kind: String,
+    pub title: String,
+    pub after: Vec<String>,
+    pub question: Question,
+    pub keep: Keep,
+    pub hypothesis: Option<Hypothesis>,
+    pub criteria: Vec<Criterion>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Keep {
+    #[default]
+    Best,
+    None,
+}
+
+/// How a phase gets its variants.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Question {
+    Baseline,
+    Variants(Vec<NamedVariant>),
+    /// The cartesian product.
+    Sweep(Vec<Parameter>),
+    Search(Search),
+    /// The factorial of what these phases kept.
+    Combine(Vec<String>),
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NamedVariant {
+    pub name: String,
+    /// What it changes in the phase's reference.
+    pub changes: Vec<(String, Value)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Search {
+    pub parameters: Vec<Parameter>,
+    /// As written; they have been parsed and type-checked against the parameters.
+    pub restrictions: Vec<String>,
+    pub strategy: String,
+    pub options: Vec<(String, Value)>,
+    pub evaluations: Option<u32>,
+    pub time: Option<Nanoseconds>,
+}
+
+/// What the author expected.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Hypothesis {
+    /// Expected speedup as factors, [1.05, 1.15] for `5-15%`; absent if only words were given.
+    pub speedup: Option<(f64, f64)>,
+    pub effort: Option<String>,
+    pub risk: Option<String>,
+    pub because: Option<String>,
+}
+
+/// A success criterion: `speedup >= 1.05`. About the phase's kept variant.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Criterion {
+    /// As written.
+    pub text: String,
+    /// `speedup`, `runtime` (ns), `peak_memory` (bytes), an accuracy metric or a declared metric.
+    pub quantity: String,
+    /// `quantity` of a named variant: "speedup(f16_storage) >= 1.2"; absent: of what the phase kept.
+    pub variant: Option<String>,
+    pub relation: Relation,
+    pub bound: f64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Relation {
+    AtLeast,
+    AtMost,
+    Above,
+    Below,
+}
+
+/// A plan as it is given: its text, the overrides, where its relative paths start.
+#[derive(Clone, Debug)]
+pub struct Source<'a> {
+    pub text: &'a [u8],
+    /// `--set`: (KEY.PATH, VALUE as YAML).
+    pub overrides: &'a [(String, String)],
+    /// Folder of the plan file.
+    pub folder: &'a str,
+}
+
+/// A plan with the declaration that it was checked against.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parsed {
+    pub plan: Plan,
+    pub declaration: Declaration,
+}
+
+impl Plan {
+    /// Parses and checks a plan. `declare` knows the built-in workloads by name.
+    ///
+    /// # Errors
+    /// All findings at once, not the first.
+    pub fn parse(
+        source: &Source<'_>,
+        declare: &dyn Fn(&str) -> Option<Declaration>,
+        builtins: &[&str],
+    ) -> Result<Parsed, Vec<Diagnostic>> {
+        let text = std::str::from_utf8(source.text).map_err(|e| {
+            let at = e.valid_up_to();
+            vec![Diagnostic {
+                message: "the plan is not UTF-8 text".into(),
+                origin: Origin::File {
+                    start: at,
+                    end: at + 1,
+                },
+                help: Some("save it as UTF-8".into()),
+            }]
+        })?;
+        let mut tree = tree::parse(text.trim_start_matches('\u{feff}')).map_err(|d| vec![d])?;
+        let mut findings = vec![];
+        for (path, value) in source.overrides {
+            findings.extend(set::apply(&mut tree, path, value).err());
+        }
+        if !findings.is_empty() {
+            return Err(findings);
+        }
+        let known = check::Known {
+            declare,
+            builtins,
+            folder: source.folder,
+        };
+        let (plan, declaration) = check::check(&tree, &known)?;
+        Ok(Parsed { plan, declaration })
+    }
+
+    /// The JSON Schema of a plan file.
+    pub fn schema() -> String {
+        serde_json::to_string_pretty(&schema::schema()).expect("plain data")
+    }
+}
+
+/// The cartesian product of a sweep, named by its values: `tile=64, threads=2`.
+pub fn sweep_variants(parameters: &[Parameter]) -> Vec<NamedVariant> {
+    let mut all: Vec<Vec<(String, Value)>> = vec![vec![]];
+    for parameter in parameters {
+        all = all
+            .into_iter()
+            .flat_map(|row| {
+                parameter.values.iter().map(move |value| {
+                    let mut row = row.clone();
+                    row.push((parameter.name.clone(), value.clone()));
+                    row
+                })
+            })
+            .collect();
+    }
+    all.into_iter()
+        .map(|changes| NamedVariant {
+            name: changes
+                .iter()
+                .map(|(n, v)| format!("{n}={v}"))
+                .collect::<Vec<_>>()
+                .join(", "),
+            changes,
+        })
+        .collect()
+}
+
+/// `name=1,2,4`, `name=a..b`, `name=a..b:step`, `name=a..b:x2`.
+///
+/// # Errors
+/// What is wrong, with the forms that there are.
+pub fn parse_parameter(written: &str) -> Result<Parameter, String> {
+    let forms = "write name=1,2,4 or name=a..b, a..b:step, a..b:x2";
+    let (name, list) = written
+        .split_once('=')
+        .ok_or_else(|| format!("`{written}` has no `=`; {forms}"))?;
+    let fits = |c: char| c.is_alphanumeric() || c == '_';
+    if name.is_empty() || !name.chars().all(fits) {
+        return Err(format!(
+            "`{name}` cannot name a parameter; use letters, digits and `_`"
+        ));
+    }
+    let mut values: Vec<Value> = vec![];
+    for part in list.split(',').map(str::trim) {
+        match part.split_once("..") {
+            Some((low, rest)) => values
+                .extend(range(low, rest).ok_or_else(|| format!("`{part}` is no range; {forms}"))?),
+            None if part.is_empty() => {
+                return Err(format!("`{written}` has an empty value; {forms}"));
+            }
+            None => values.push(plain(part)),
+        }
+    }
+    if let Some(twice) = values
+        .iter()
+        .enumerate()
+        .find(|(i, v)| values[..*i].contains(v))
+    {
+        return Err(format!("{} is twice in `{written}`", twice.1));
+    }
+    Ok(Parameter {
+        name: name.into(),
+        values,
+    })
+}
+
+fn plain(part: &str) -> Value {
+    match part {
+        "true" => Value::Bool(true),
+        "false" => Value::Bool(false),
+        _ => part
+            .parse()
+            .map(Value::Int)
+            .unwrap_or_else(|_| Value::Text(part.into())),
+    }
+}
+
+fn range(low: &str, rest: &str) -> Option<Vec<Value>> {
+    let (high, step) = rest.split_once(':').unwrap_or((rest, "1"));
+    let (low, high): (i64, i64) = (low.trim().parse().ok()?, high.trim().parse().ok()?);
+    let mut values = vec![];
+    let mut at = low;
+    while at <= high && values.len() <= 100_000 {
+        values.push(Value::Int(at));
+        at = match step.strip_prefix('x') {
+            Some(factor) => at.checked_mul(factor.parse().ok().filter(|f| *f > 1 && low > 0)?)?,
+            None => at.checked_add(step.parse().ok().filter(|s| *s > 0)?)?,
+        };
+    }
+    (!values.is_empty() && values.len() <= 100_000).then_some(values)
+}

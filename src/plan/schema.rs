@@ -1,0 +1,214 @@
+//! The plan as types, for editors: `phasetune schema` prints their JSON Schema. A test holds the keys of these types against
+//! those that the checker accepts, so the two cannot drift apart.
+#![allow(dead_code, reason = "read by schemars, never made")]
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// A number, or a text with a unit.
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+enum Quantity {
+    Number(f64),
+    Text(String),
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+enum Scalar {
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    Text(String),
+}
+
+/// A list, or a text that is split into words (with `shell`: one text).
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+enum Words {
+    Text(String),
+    List(Vec<Scalar>),
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+enum OneOrMore {
+    One(String),
+    More(Vec<String>),
+}
+
+/// An optimization plan: a workload, how it is measured, and phases that each ask one question of it.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "phasetune plan")]
+pub(super) struct Plan {
+    /// Folder under results/ and reports/: lower-case letters, digits, `_` and `-`.
+    name: String,
+    title: Option<String>,
+    workload: Workload,
+    /// auto, cpu, wgpu, cuda, or a list of them.
+    device: Option<OneOrMore>,
+    /// What is minimized: runtime, device_time, peak_memory, energy or a declared metric.
+    objective: Option<String>,
+    accuracy: Option<Accuracy>,
+    limits: Option<Limits>,
+    protocol: Option<Protocol>,
+    /// One value for each tuning parameter; for a built-in, only those that differ from its defaults.
+    baseline: Option<BTreeMap<String, Scalar>>,
+    phases: Vec<Phase>,
+    /// Repeats the plan: `device`, or `problem.KEY`, each with a list.
+    matrix: Option<BTreeMap<String, Vec<Scalar>>>,
+}
+
+/// Exactly one of `builtin` and `command`.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Workload {
+    builtin: Option<String>,
+    /// Of a built-in: preset, seed, sizes, external arrays.
+    problem: Option<BTreeMap<String, Scalar>>,
+    command: Option<Words>,
+    /// The command is one text for `sh -c`.
+    shell: Option<bool>,
+    cwd: Option<String>,
+    env: Option<BTreeMap<String, Scalar>>,
+    /// Runs once for a configuration; its time is the compile time.
+    build: Option<Words>,
+    /// Before each sample, untimed.
+    prepare: Option<Words>,
+    /// After each sample, untimed.
+    cleanup: Option<Words>,
+    /// Template (minijinja) → file to write, for each configuration.
+    files: Option<BTreeMap<String, String>>,
+    output: Option<Output>,
+    /// Name → regular expression on stdout or stderr, or a JSON pointer.
+    metrics: Option<BTreeMap<String, Metric>>,
+    /// wall, or `metric NAME` (seconds).
+    timer: Option<String>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+enum Output {
+    File(String),
+    Described(OutputFile),
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OutputFile {
+    file: String,
+    array: Option<String>,
+    dtype: Option<String>,
+    shape: Option<Vec<u64>>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+enum Metric {
+    Regex(String),
+    Described(MetricSource),
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MetricSource {
+    regex: Option<String>,
+    /// JSON pointer (RFC 6901) into stdout or `file`.
+    pointer: Option<String>,
+    file: Option<String>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Accuracy {
+    /// baseline, exact, or {file: ref.npy}.
+    against: Option<Against>,
+    /// Metric → the largest value that passes (the smallest for psnr, ssim, ulp_frac).
+    limits: Option<BTreeMap<String, f64>>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+enum Against {
+    Word(String),
+    File { file: String },
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Limits {
+    peak_memory: Option<Quantity>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Protocol {
+    /// auto, a number of invocations, or a duration.
+    warmup: Option<Quantity>,
+    blocks: Option<Blocks>,
+    precision: Option<Quantity>,
+    confidence: Option<f64>,
+    equivalence: Option<Quantity>,
+    time_limit: Option<Quantity>,
+    trial_timeout: Option<Quantity>,
+    /// Samples a cell.
+    repetitions: Option<u32>,
+    seed: Option<u64>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Blocks {
+    min: Option<u32>,
+    max: Option<u32>,
+}
+
+/// One question. At most one of `variants`, `sweep`, `search` and `combine`; none is a baseline.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Phase {
+    phase: String,
+    kind: Option<String>,
+    title: Option<String>,
+    after: Option<Vec<String>>,
+    variants: Option<BTreeMap<String, BTreeMap<String, Scalar>>>,
+    sweep: Option<BTreeMap<String, Vec<Scalar>>>,
+    search: Option<Search>,
+    combine: Option<Vec<String>>,
+    /// best (the default) or none.
+    keep: Option<String>,
+    hypothesis: Option<Hypothesis>,
+    criteria: Option<Vec<String>>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Search {
+    parameters: BTreeMap<String, Vec<Scalar>>,
+    restrictions: Option<Vec<String>>,
+    strategy: Option<String>,
+    budget: Option<Budget>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Budget {
+    evaluations: Option<u32>,
+    time: Option<Quantity>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Hypothesis {
+    /// 5-15%, 10%, 1.2-1.5x, >= 5%.
+    speedup: Option<String>,
+    effort: Option<String>,
+    risk: Option<String>,
+    because: Option<String>,
+}
+
+/// The JSON Schema of a plan.
+pub(super) fn schema() -> serde_json::Value {
+    schemars::schema_for!(Plan).to_value()
+}

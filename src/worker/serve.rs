@@ -1,0 +1,107 @@
+//! Inside the worker: reads requests from stdin, measures, answers on stdout.
+#![allow(
+    clippy::exit,
+    reason = "an invocation that hangs can only be ended with its process"
+)]
+use super::protocol::{LoadOrder, Reply, Request, receive, send};
+use crate::device;
+use crate::measure::{self, Bench, BlockOrder, Listener, Watchdog};
+use crate::plan::WorkloadChoice;
+use crate::trial::{Cell, VariantId};
+use crate::value::Nanoseconds;
+use crate::workload;
+use std::io::{self, BufReader, Stdout};
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The hidden subcommand `__worker`.
+pub fn serve() -> ExitCode {
+    let out = Output(Arc::new(Mutex::new(io::stdout())));
+    let mut requests = BufReader::new(io::stdin().lock());
+    let mut bench: Option<Bench> = None;
+    loop {
+        let request = match receive::<Request>(&mut requests) {
+            Ok(Some(request)) => request,
+            // The campaign is gone or has no more work.
+            Ok(None) => return ExitCode::SUCCESS,
+            Err(error) => {
+                out.say(&Reply::Refused(format!(
+                    "the request cannot be read: {error}"
+                )));
+                return ExitCode::FAILURE;
+            }
+        };
+        let reply = match (request, bench.as_mut()) {
+            (Request::Load(order), _) => match load(&order, &out) {
+                Ok(loaded) => {
+                    bench = Some(loaded);
+                    Reply::Loaded
+                }
+                Err(reason) => Reply::Refused(reason),
+            },
+            (Request::Expect(order), Some(bench)) => match measure::expect(bench, &order) {
+                Ok(has_output) => Reply::Expected(has_output),
+                Err(reason) => Reply::Refused(reason),
+            },
+            (Request::Check(order), Some(bench)) => {
+                Reply::Checked(Box::new(measure::check(bench, &order)))
+            }
+            (Request::Block(order), Some(bench)) => block(bench, &order, &out),
+            (_, None) => Reply::Refused("a request came before the workload".into()),
+        };
+        if !out.say(&reply) {
+            return ExitCode::SUCCESS;
+        }
+    }
+}
+
+fn load(order: &LoadOrder, out: &Output) -> Result<Bench, String> {
+    let device = device::open(order.device)?;
+    let workload = workload::load(
+        &order.workload,
+        &order.problem,
+        &workload::Surroundings {
+            trial_timeout: order.trial_timeout,
+            memory_limit: order.memory_limit,
+            scratch: order.scratch.clone(),
+            seed: order.seed,
+        },
+    )?;
+    // A command is watched by its launcher, which can end it without ending the worker.
+    let limit = match order.workload {
+        WorkloadChoice::Command(_) => Nanoseconds(f64::INFINITY),
+        WorkloadChoice::Builtin { .. } => order.trial_timeout,
+    };
+    let out = out.clone();
+    let watchdog = Watchdog::new(limit, move |variant| {
+        out.say(&Reply::Hangs(variant));
+        std::process::exit(3);
+    });
+    Ok(Bench::new(workload, device, watchdog))
+}
+
+fn block(bench: &mut Bench, order: &BlockOrder, out: &Output) -> Reply {
+    struct Telling<'a>(&'a Output);
+    impl Listener for Telling<'_> {
+        fn cell_starts(&mut self, variant: VariantId) {
+            self.0.say(&Reply::CellStarts(variant));
+        }
+        fn cell_ends(&mut self, cell: Cell) {
+            self.0.say(&Reply::CellEnds(cell));
+        }
+    }
+    bench.block(order, &mut Telling(out));
+    Reply::BlockEnds
+}
+
+/// The worker's voice; the watchdog's thread has one too.
+#[derive(Clone)]
+struct Output(Arc<Mutex<Stdout>>);
+
+impl Output {
+    /// False when nobody listens any more.
+    fn say(&self, reply: &Reply) -> bool {
+        let mut out = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        send(&mut *out, reply).is_ok()
+    }
+}

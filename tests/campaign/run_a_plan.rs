@@ -1,0 +1,192 @@
+//! A plan over a command, end to end.
+use super::{Bed, rows, said};
+
+/// Sleeps for a number of milliseconds: a program whose speed is known.
+const SLEEPER: &str = "
+name: t
+title: A sleeper
+workload:
+  command: [sh, -c, 'sleep 0.0{ms}']
+protocol: {blocks: {min: 8, max: 20}, warmup: 1}
+baseline: {ms: '20'}
+phases:
+  - {phase: baseline, kind: baseline}
+  - phase: nap
+    kind: algorithm
+    after: [baseline]
+    hypothesis: {speedup: 50-200%, because: it sleeps for less}
+    variants:
+      half: {ms: '10'}
+      longer: {ms: '30'}
+    criteria: ['speedup >= 1.2']
+";
+
+#[test]
+fn the_faster_variant_wins_is_confirmed_and_is_recommended() {
+    let bed = Bed::new(SLEEPER);
+    let output = bed.run(&["run", "plan.yaml"]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let report = std::fs::read_to_string(bed.path().join("reports/t/results_summary.md")).unwrap();
+    assert!(
+        rows(&report, "half")
+            .iter()
+            .any(|row| row.contains("faster")),
+        "{report}"
+    );
+    assert!(
+        rows(&report, "longer")
+            .iter()
+            .any(|row| row.contains("slower")),
+        "{report}"
+    );
+    let recommended = report.split("```yaml").nth(1).unwrap();
+    assert!(
+        recommended.contains("ms: ") && recommended.contains("10"),
+        "{report}"
+    );
+    let folder = bed.run_folder();
+    for file in [
+        "plan.yaml",
+        "environment.json",
+        "samples.parquet",
+        "trials.parquet",
+    ] {
+        assert!(folder.join(file).exists(), "{file}");
+    }
+    assert!(
+        !folder.join("journal.jsonl").exists(),
+        "the journal ends with the run"
+    );
+}
+
+#[test]
+fn the_report_comes_again_from_the_records_byte_for_byte() {
+    let bed = Bed::new(SLEEPER);
+    bed.report();
+    let again = bed.run(&["report", "t", "--reports", "again"]);
+    assert!(again.status.success(), "{}", said(&again));
+    let difference = std::process::Command::new("diff")
+        .args(["-r", "reports/t", "again/t"])
+        .current_dir(bed.path())
+        .output()
+        .unwrap();
+    assert!(difference.status.success(), "{}", said(&difference));
+}
+
+#[test]
+fn a_criterion_that_fails_sets_the_exit_status() {
+    let plan = SLEEPER.replace("speedup >= 1.2", "speedup >= 50");
+    let output = Bed::new(&plan).run(&["run", "plan.yaml", "-q"]);
+    assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+}
+
+#[test]
+fn equal_variants_keep_the_reference() {
+    let plan = SLEEPER
+        .replace("half: {ms: '10'}", "twin: {ms: '2'}")
+        .replace("longer: {ms: '30'}", "sibling: {ms: '200'}")
+        .replace("    criteria: ['speedup >= 1.2']\n", "");
+    // 0.02, 0.020 and 0.0200 seconds are one duration under three names.
+    let bed = Bed::new(&plan);
+    let report = bed.report();
+    for name in ["twin", "sibling"] {
+        let found = rows(&report, name);
+        assert!(!found.is_empty(), "{report}");
+        assert!(
+            found.iter().all(|row| !row.contains("| faster")),
+            "{report}"
+        );
+    }
+}
+
+#[test]
+fn a_winner_is_carried_into_the_next_phase_and_combined() {
+    let plan = "
+name: t
+workload:
+  command: [sh, -c, 'sleep 0.00{a}; sleep 0.00{b}']
+protocol: {blocks: {min: 8, max: 15}, warmup: 1}
+baseline: {a: 9, b: 9}
+phases:
+  - {phase: baseline, kind: baseline}
+  - {phase: first, kind: tiling, after: [baseline], variants: {quick: {a: 1}}}
+  - {phase: second, kind: fusion, after: [first], variants: {quick: {b: 1}}}
+  - {phase: both, kind: combined, combine: [first, second]}
+";
+    let bed = Bed::new(plan);
+    let report = bed.report();
+    let recommended = report
+        .split("```yaml")
+        .nth(1)
+        .unwrap()
+        .split("```")
+        .next()
+        .unwrap();
+    assert!(
+        recommended.contains("a: 1") && recommended.contains("b: 1"),
+        "{report}"
+    );
+    assert!(report.contains("first + second"), "{report}");
+}
+
+#[test]
+fn a_search_over_many_configurations_races_them_and_finds_the_best() {
+    let plan = "
+name: t
+workload:
+  command: [sh, -c, 'sleep 0.0{tens}{ones}']
+protocol: {blocks: {min: 8, max: 12}, warmup: 1}
+baseline: {tens: 3, ones: 0}
+phases:
+  - {phase: baseline, kind: baseline}
+  - phase: search
+    kind: tiling
+    after: [baseline]
+    search:
+      parameters: {tens: [1, 2, 3, 4], ones: [0, 3, 6, 9]}
+      restrictions: ['tens * 10 + ones >= 13']
+      strategy: exhaustive
+";
+    let bed = Bed::new(plan);
+    let report = bed.report();
+    let recommended = report
+        .split("```yaml")
+        .nth(1)
+        .unwrap()
+        .split("```")
+        .next()
+        .unwrap();
+    assert!(
+        recommended.contains("tens: 1") && recommended.contains("ones: 3"),
+        "{report}"
+    );
+}
+
+#[test]
+fn tune_needs_no_plan() {
+    let bed = Bed::new("");
+    let output = bed.run(&[
+        "tune",
+        "--param",
+        "ms=30,10,20",
+        "--set",
+        "protocol.blocks.max=10",
+        "--",
+        "sleep",
+        "0.0{ms}",
+    ]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert!(
+        said(&output).contains("ms=10") || said(&output).contains("ms: 10"),
+        "{}",
+        said(&output)
+    );
+}
+
+#[test]
+fn results_for_programs_are_one_json_object() {
+    let bed = Bed::new(SLEEPER);
+    let output = bed.run(&["run", "plan.yaml", "--json"]);
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
+    assert!(json.is_object());
+}
