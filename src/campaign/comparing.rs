@@ -179,13 +179,7 @@ impl Board<'_, '_> {
             live,
             elapsed: self.elapsed,
             remaining,
-            best: best.map(|(id, c)| {
-                (
-                    self.candidates[id.0 as usize].name.as_str(),
-                    c.speedup,
-                    c.interval,
-                )
-            }),
+            best: best.map(|(id, c)| (self.candidates[id.0 as usize].name.as_str(), c)),
         });
     }
 

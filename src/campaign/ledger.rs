@@ -4,23 +4,14 @@ use super::Error;
 use crate::measure::{BlockOrder, CheckOrder, Checked, ExpectOrder};
 use crate::record::{Entry, PhaseOutcome, Store, Trial};
 use crate::trial::Block;
-use crate::value::Nanoseconds;
 use crate::worker::Runner;
-use serde::{Deserialize, Serialize};
+use serde::{Serialize, de::DeserializeOwned};
 use std::collections::VecDeque;
-use std::time::Instant;
 
 pub(super) struct Ledger<'a> {
     pub(super) store: &'a mut Store,
     pub(super) runner: Box<dyn Runner + 'a>,
     pub(super) replay: &'a mut VecDeque<Entry>,
-}
-
-/// A check as the journal keeps it: with what it cost, since time limits count it.
-#[derive(Serialize, Deserialize)]
-struct Timed<T> {
-    result: T,
-    elapsed: Nanoseconds,
 }
 
 impl Ledger<'_> {
@@ -65,19 +56,15 @@ impl Ledger<'_> {
         Ok(block)
     }
 
-    /// The check of one variant and what it cost.
-    pub(super) fn check(
-        &mut self,
-        key: &str,
-        order: &CheckOrder,
-    ) -> Result<(Checked, Nanoseconds), Error> {
+    /// The check of one variant.
+    pub(super) fn check(&mut self, key: &str, order: &CheckOrder) -> Result<Checked, Error> {
         self.once(key, |runner| Ok(runner.check(order)?))
     }
 
     /// Whether there is something to compare outputs with; made anew if its file has gone.
     pub(super) fn expect(&mut self, key: &str, order: &ExpectOrder) -> Result<bool, Error> {
         let was_replayed = self.is_replaying();
-        let (has_output, _) = self.once(key, |runner| Ok(runner.expect(order)?))?;
+        let has_output = self.once(key, |runner| Ok(runner.expect(order)?))?;
         if was_replayed && has_output && !order.save.try_exists().unwrap_or(false) {
             self.runner.expect(order)?;
         }
@@ -106,31 +93,27 @@ impl Ledger<'_> {
         Ok(self.store.write_parquet()?)
     }
 
-    fn once<T: Serialize + for<'de> Deserialize<'de>>(
+    fn once<T: Serialize + DeserializeOwned>(
         &mut self,
         key: &str,
         measure: impl FnOnce(&mut dyn Runner) -> Result<T, Error>,
-    ) -> Result<(T, Nanoseconds), Error> {
+    ) -> Result<T, Error> {
         if let Some(entry) = self.replay.pop_front() {
             let Entry::Checked { key: k, checked } = &entry else {
                 return Err(out_of_step(key, &entry));
             };
-            let timed = serde_json::from_value::<Timed<T>>(checked.clone())
+            return serde_json::from_value(checked.clone())
                 .ok()
                 .filter(|_| k == key)
-                .ok_or_else(|| out_of_step(key, &entry))?;
-            return Ok((timed.result, timed.elapsed));
+                .ok_or_else(|| out_of_step(key, &entry));
         }
-        let started = Instant::now();
         let result = measure(self.runner.as_mut())?;
-        let elapsed = Nanoseconds(started.elapsed().as_nanos() as f64);
-        let timed = Timed { result, elapsed };
-        let checked = serde_json::to_value(&timed).expect("plain data");
+        let checked = serde_json::to_value(&result).expect("plain data");
         self.store.append(&Entry::Checked {
             key: key.into(),
             checked,
         })?;
-        Ok((timed.result, elapsed))
+        Ok(result)
     }
 }
 

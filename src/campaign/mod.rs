@@ -60,7 +60,7 @@ pub enum Event<'a> {
         elapsed: Nanoseconds,
         remaining: Nanoseconds,
         /// Best so far against the reference: name, speedup, interval at this moment.
-        best: Option<(&'a str, f64, Option<(f64, f64)>)>,
+        best: Option<(&'a str, &'a crate::stats::Comparison)>,
     },
     /// A race dropped these.
     Dropped {
@@ -240,8 +240,8 @@ pub(crate) fn run_with<'a>(
 fn final_configuration(plan: &Plan, ended: &BTreeMap<String, PhaseOutcome>) -> Configuration {
     let keeps = |phase: &&Phase| phase.keep == Keep::Best;
     let combine = |phase: &&Phase| matches!(phase.question, Question::Combine(_));
-    let last = plan.phases.iter().filter(keeps).filter(combine).next_back();
-    let last = last.or_else(|| plan.phases.iter().filter(keeps).next_back());
+    let last = plan.phases.iter().filter(keeps).rfind(combine);
+    let last = last.or_else(|| plan.phases.iter().rfind(keeps));
     last.and_then(|phase| ended.get(&phase.name))
         .map_or_else(|| plan.baseline.clone(), |outcome| outcome.kept.clone())
 }

@@ -147,8 +147,10 @@ impl<'a> Desk<'a> {
                 phase: &phase.name,
                 variant: name,
             });
-            let (checked, elapsed) = self.check(phase, id, candidate, expected, ledger)?;
-            spent.0 += elapsed.0;
+            let (checked, is_new) = self.check(phase, id, candidate, expected, ledger)?;
+            if is_new {
+                spent.0 += checked.elapsed.0;
+            }
             let verdict = self.gate(&checked);
             if i == 0 && checked.ending != Ending::Completed {
                 return Err(Error::Workload(format!(
@@ -215,6 +217,7 @@ impl<'a> Desk<'a> {
         Ok(known)
     }
 
+    /// The check of one candidate, and whether it was made only now.
     fn check(
         &mut self,
         phase: &Phase,
@@ -222,13 +225,13 @@ impl<'a> Desk<'a> {
         candidate: &Candidate,
         expected: bool,
         ledger: &mut Ledger<'_>,
-    ) -> Result<(Checked, Nanoseconds), Error> {
+    ) -> Result<(Checked, bool), Error> {
         let known = self
             .checked
             .iter()
             .find(|(c, _)| *c == candidate.configuration);
         if let Some((_, checked)) = known {
-            return Ok((checked.clone(), Nanoseconds(0.0)));
+            return Ok((checked.clone(), false));
         }
         let folder = ledger.store.folder().to_owned();
         let order = CheckOrder {
@@ -250,10 +253,10 @@ impl<'a> Desk<'a> {
                 .collect(),
         };
         let key = format!("{}/{}/{}", self.case.name, phase.name, candidate.name);
-        let (checked, elapsed) = ledger.check(&key, &order)?;
+        let checked = ledger.check(&key, &order)?;
         self.checked
             .push((candidate.configuration.clone(), checked.clone()));
-        Ok((checked, elapsed))
+        Ok((checked, true))
     }
 
     /// Why a checked variant can never win, if it cannot.

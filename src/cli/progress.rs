@@ -112,9 +112,11 @@ impl Observer for Progress {
                     Purpose::Confirm => "confirming",
                     Purpose::Calibrate => "side by side",
                 };
-                let best = best.map_or_else(String::new, |(name, speedup, interval)| {
-                    let interval =
-                        interval.map_or_else(String::new, |(l, u)| format!(" [{l:.3}, {u:.3}]"));
+                let best = best.map_or_else(String::new, |(name, c)| {
+                    let speedup = c.speedup;
+                    let interval = c
+                        .interval
+                        .map_or_else(String::new, |(l, u)| format!(" [{l:.3}, {u:.3}]"));
                     format!(", {} {speedup:.3}×{interval}", plain(name))
                 });
                 self.bar

@@ -40,6 +40,8 @@ pub struct CheckOrder {
 pub struct Checked {
     pub ending: Ending,
     pub compile: Option<Nanoseconds>,
+    /// What the check cost in all; time limits count it.
+    pub elapsed: Nanoseconds,
     /// The quickest of the check's invocations: what budgets are estimated from, never a result.
     pub invocation: Option<Nanoseconds>,
     #[serde(with = "crate::trial::named_numbers")]
@@ -56,6 +58,7 @@ impl Checked {
         Checked {
             ending,
             compile: None,
+            elapsed: Nanoseconds(0.0),
             invocation: None,
             accuracy: vec![],
             host_peak: None,

@@ -77,6 +77,7 @@ pub enum DeviceChoice {
 /// What is tuned.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "a plan has one")]
 pub enum WorkloadChoice {
     Builtin { name: String },
     Command(CommandChoice),

@@ -1,1 +1,773 @@
-//! tests
+//! Wrong plans, each with the message that its author sees; right plans; and inputs that nobody wrote.
+use super::schema::schema;
+use super::*;
+use crate::plan::{check, command};
+use proptest::prelude::*;
+
+const GOOD: &str = "name: t
+title: Test
+workload:
+  builtin: toy
+  problem: {preset: tiny}
+accuracy: {against: exact, limits: {rel_l2: 1e-3}}
+limits: {peak_memory: 1 GiB}
+protocol: {blocks: {min: 8, max: 20}, time_limit: 1m}
+baseline: {tile: 8, mode: slow}
+phases:
+  - {phase: base, kind: baseline}
+  - phase: tiles
+    kind: tiling
+    after: [base]
+    hypothesis: {speedup: 5-15%}
+    variants:
+      t16: {tile: 16}
+      t32: {tile: 32}
+    criteria: ['speedup >= 1.05']
+  - phase: modes
+    kind: algorithm
+    after: [base]
+    search: {parameters: {tile: [8, 16], mode: [slow, fast]}, restrictions: ['tile > 8 or mode == \"fast\"'], budget: {evaluations: 3}}
+    keep: none
+  - {phase: all, kind: combined, combine: [tiles, extra]}
+  - {phase: extra, kind: fusion, after: [base], sweep: {mode: [fast]}}
+";
+
+const COMMAND: &str = "name: t
+workload:
+  command: [prog, --tile, '{tile}']
+  env: {MODE: '{mode}'}
+  metrics: {gflops: 'GFLOPS: ([0-9.]+)', t: {pointer: /a/0}}
+  output: {file: out.raw, dtype: f32, shape: [4]}
+  timer: metric t
+baseline: {tile: 8, mode: a}
+phases:
+  - {phase: tiles, kind: tiling, variants: {t16: {tile: 16}, b: {mode: b}}}
+";
+
+fn toy(name: &str) -> Option<Declaration> {
+    let ints = |name: &str, values: &[i64]| Parameter {
+        name: name.into(),
+        values: values.iter().map(|v| Value::Int(*v)).collect(),
+    };
+    let texts = |name: &str, values: &[&str]| Parameter {
+        name: name.into(),
+        values: values.iter().map(|v| Value::Text((*v).into())).collect(),
+    };
+    (name == "toy").then(|| Declaration {
+        name: "toy".into(),
+        parameters: vec![ints("tile", &[8, 16, 32]), texts("mode", &["slow", "fast"])],
+        presets: vec!["tiny".into(), "laptop".into()],
+        problem_keys: vec!["size".into()],
+        has_exact: true,
+        ..Declaration::default()
+    })
+}
+
+fn parse_with(text: &[u8], overrides: &[(&str, &str)]) -> Result<Parsed, Vec<Diagnostic>> {
+    let overrides: Vec<(String, String)> = overrides
+        .iter()
+        .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+        .collect();
+    Plan::parse(
+        &Source {
+            text,
+            overrides: &overrides,
+            folder: ".",
+        },
+        &toy,
+        &["toy"],
+    )
+}
+
+fn parse(text: &str) -> Result<Parsed, Vec<Diagnostic>> {
+    parse_with(text.as_bytes(), &[])
+}
+
+#[test]
+fn the_good_plans_are_good() {
+    let parsed = parse(GOOD).unwrap();
+    let order: Vec<&str> = parsed.plan.phases.iter().map(|p| p.name.as_str()).collect();
+    assert_eq!(
+        order,
+        ["base", "tiles", "modes", "extra", "all"],
+        "parents come first"
+    );
+    assert_eq!(parsed.plan.limits.peak_memory, Some(Bytes(1 << 30)));
+    assert_eq!(parsed.plan.baseline.get("tile"), Some(&Value::Int(8)));
+    let command = parse(COMMAND).unwrap();
+    assert_eq!(
+        command.declaration.parameters[0].values,
+        [Value::Int(8), Value::Int(16)]
+    );
+    assert!(
+        matches!(&command.plan.workload, WorkloadChoice::Command(c) if c.timer == Timer::Metric("t".into()))
+    );
+}
+
+/// (what in the good plan, becomes what, the message says, the help says)
+type Wrong = (&'static str, &'static str, &'static str, &'static str);
+
+const WRONG: &[Wrong] = &[
+    (
+        "title: Test",
+        "titel: Test",
+        "unknown key in the plan `titel`",
+        "did you mean `title`?",
+    ),
+    ("name: t\n", "", "the plan has no `name:`", "folders"),
+    (
+        "name: t\n",
+        "name: My Plan\n",
+        "`My Plan` cannot name a folder",
+        "lower-case",
+    ),
+    (
+        "name: t\n",
+        "name: [t]\n",
+        "`name` must be a text, this is a list",
+        "",
+    ),
+    (
+        "builtin: toy",
+        "builtin: toi",
+        "unknown built-in workload `toi`",
+        "did you mean `toy`?",
+    ),
+    (
+        "builtin: toy",
+        "bultin: toy",
+        "unknown key in `workload` `bultin`",
+        "did you mean `builtin`?",
+    ),
+    (
+        "  builtin: toy\n",
+        "",
+        "neither `builtin:` nor `command:`",
+        "built-ins are toy",
+    ),
+    (
+        "builtin: toy",
+        "builtin: toy\n  command: ls",
+        "a built-in or a command, not both",
+        "",
+    ),
+    (
+        "builtin: toy",
+        "builtin: toy\n  env: {A: b}",
+        "`env` has no effect on a built-in workload",
+        "leave it out",
+    ),
+    (
+        "preset: tiny",
+        "preset: tinny",
+        "unknown preset `tinny`",
+        "did you mean `tiny`?",
+    ),
+    (
+        "preset: tiny",
+        "presett: tiny",
+        "unknown key of the problem `presett`",
+        "did you mean `preset`?",
+    ),
+    (
+        "preset: tiny",
+        "preset: [tiny]",
+        "`preset` must be one value, this is a list",
+        "",
+    ),
+    (
+        "against: exact",
+        "against: exakt",
+        "`against` must be baseline, exact or {file: ref.npy}",
+        "",
+    ),
+    (
+        "rel_l2: 1e-3",
+        "rel_l3: 1e-3",
+        "unknown accuracy metric `rel_l3`",
+        "did you mean `rel_l2`?",
+    ),
+    (
+        "rel_l2: 1e-3",
+        "rel_l2: small",
+        "the limit of `rel_l2` must be a number",
+        "",
+    ),
+    ("rel_l2: 1e-3", "rel_l2: .nan", "non-finite", ""),
+    ("1 GiB", "1 GiBB", "no size", ""),
+    ("1 GiB", "-1 GiB", "no size", ""),
+    (
+        "peak_memory:",
+        "peak_memry:",
+        "unknown key in `limits` `peak_memry`",
+        "did you mean `peak_memory`?",
+    ),
+    (
+        "min: 8, max: 20",
+        "min: 30, max: 20",
+        "min is above max",
+        "",
+    ),
+    ("min: 8, max: 20", "min: 0", "whole number from 3", ""),
+    ("min: 8, max: 20", "min: eight", "whole number from 3", ""),
+    (
+        "time_limit: 1m",
+        "time_limit: 1 fortnight",
+        "no duration",
+        "",
+    ),
+    (
+        "time_limit: 1m",
+        "time_limit: 0s",
+        "longer than nothing",
+        "",
+    ),
+    ("time_limit: 1m", "time_limit: 60", "no duration", ""),
+    (
+        "time_limit: 1m",
+        "confidence: 1.5",
+        "`confidence` must be at least 0.5 and below 1",
+        "",
+    ),
+    (
+        "time_limit: 1m",
+        "confidence: 95",
+        "`confidence` must be at least 0.5 and below 1",
+        "",
+    ),
+    (
+        "time_limit: 1m",
+        "precision: -1%",
+        "`precision` must be at least 0",
+        "",
+    ),
+    ("time_limit: 1m", "equivalence: lots", "no share", ""),
+    (
+        "time_limit: 1m",
+        "repetitions: 0",
+        "whole number from 1",
+        "",
+    ),
+    ("time_limit: 1m", "seed: -4", "whole number from 0", ""),
+    ("time_limit: 1m", "warmup: [1]", "`warmup` must be auto", ""),
+    (
+        "time_limit: 1m",
+        "warm_up: 3",
+        "unknown key in `protocol` `warm_up`",
+        "did you mean `warmup`?",
+    ),
+    (
+        "baseline: {tile: 8",
+        "baseline: {tille: 8",
+        "unknown parameter `tille`",
+        "did you mean `tile`?",
+    ),
+    (
+        "baseline: {tile: 8",
+        "baseline: {tile: 9",
+        "`tile` cannot be 9",
+        "tile takes 8, 16, 32",
+    ),
+    (
+        "mode: slow}\n",
+        "mode: slwo}\n",
+        "`mode` cannot be slwo",
+        "did you mean `slow`?",
+    ),
+    (
+        "baseline: {tile: 8, mode: slow}",
+        "baseline: {}",
+        "`baseline` is empty",
+        "",
+    ),
+    (
+        "baseline: {tile: 8, mode: slow}",
+        "baseline: {tile: 8, tile: 16}",
+        "duplicate mapping key",
+        "",
+    ),
+    ("phase: tiles", "phase: base", "two phases `base`", ""),
+    (
+        "  - phase: tiles\n    kind",
+        "  - kind",
+        "a phase without its name",
+        "phase: NAME",
+    ),
+    (
+        "phase: tiles",
+        "phase: final",
+        "`final` is the name of the last confirmation",
+        "",
+    ),
+    (
+        "kind: tiling",
+        "kind: tilling",
+        "unknown kind `tilling`",
+        "did you mean `tiling`?",
+    ),
+    (
+        "after: [base]\n    hypothesis",
+        "after: [bse]\n    hypothesis",
+        "unknown phase `bse`",
+        "did you mean `base`?",
+    ),
+    (
+        "{phase: base, kind: baseline}",
+        "{phase: base, kind: baseline, after: [tiles]}",
+        "go round in a circle",
+        "",
+    ),
+    (
+        "after: [base]\n    hypothesis",
+        "after: [tiles]\n    hypothesis",
+        "go round in a circle",
+        "",
+    ),
+    (
+        "speedup: 5-15%",
+        "speedup: a lot",
+        "no expected speedup",
+        "",
+    ),
+    (
+        "speedup: 5-15%",
+        "speedupp: 5%",
+        "unknown key in `hypothesis` `speedupp`",
+        "did you mean `speedup`?",
+    ),
+    (
+        "      t16: {tile: 16}\n      t32: {tile: 32}\n",
+        "      {}\n",
+        "`variants` is empty",
+        "",
+    ),
+    ("t16: {tile: 16}", "t16: {}", "`t16` is empty", ""),
+    ("t16: {tile: 16}", "t16: 16", "`t16` must be a mapping", ""),
+    (
+        "t16: {tile: 16}",
+        "t16: {tile: 16}\n      t16: {tile: 32}",
+        "duplicate mapping key",
+        "",
+    ),
+    (
+        "t16: {tile: 16}",
+        "t16: {tile: 32}",
+        "`t32` is the same as `t16`",
+        "",
+    ),
+    (
+        "t16: {tile: 16}",
+        "t16: {tile: 17}",
+        "`tile` cannot be 17",
+        "8, 16, 32",
+    ),
+    (
+        "t16: {tile: 16}",
+        "reference: {tile: 16}",
+        "`reference` is a name that the report uses",
+        "",
+    ),
+    (
+        "speedup >= 1.05",
+        "speedup is large",
+        "compares nothing",
+        "write `speedup >= 1.05`",
+    ),
+    (
+        "speedup >= 1.05",
+        "speed >= 1.05",
+        "unknown quantity `speed`",
+        "speedup",
+    ),
+    (
+        "speedup >= 1.05",
+        "speedup(t64) >= 1.05",
+        "unknown variant `t64`",
+        "t16, t32",
+    ),
+    (
+        "speedup >= 1.05",
+        "speedup(t16 >= 1.05",
+        "no closing parenthesis",
+        "",
+    ),
+    ("speedup >= 1.05", "runtime <= 5", "no duration", ""),
+    (
+        "speedup >= 1.05",
+        "speedup >= fast",
+        "`fast` is no number",
+        "",
+    ),
+    (
+        "tile > 8 or",
+        "tyle > 8 or",
+        "unknown parameter `tyle`",
+        "did you mean tile?",
+    ),
+    ("tile > 8 or", "tile >", "in the restriction", ""),
+    (
+        "tile > 8 or",
+        "tile + \"a\" > 8 or",
+        "in the restriction",
+        "",
+    ),
+    ("tile: [8, 16]", "tile: []", "`tile` is an empty list", ""),
+    (
+        "tile: [8, 16]",
+        "tile: [8, 8]",
+        "8 is twice in the list of `tile`",
+        "",
+    ),
+    ("tile: [8, 16]", "tile: 8", "`tile` must be a list", ""),
+    (
+        "evaluations: 3",
+        "evaluations: 0",
+        "whole number from 1",
+        "",
+    ),
+    (
+        "evaluations: 3",
+        "evaluation: 3",
+        "unknown key in `budget` `evaluation`",
+        "did you mean `evaluations`?",
+    ),
+    (
+        "search: {parameters",
+        "search: {strategy: genetik, parameters",
+        "unknown strategy `genetik`",
+        "",
+    ),
+    (
+        "keep: none",
+        "keep: all",
+        "unknown choice of `keep` `all`",
+        "best, none",
+    ),
+    (
+        "combine: [tiles, extra]",
+        "combine: [tiles]",
+        "needs two phases",
+        "",
+    ),
+    (
+        "combine: [tiles, extra]",
+        "combine: [tiles, extr]",
+        "unknown phase `extr`",
+        "did you mean `extra`?",
+    ),
+    (
+        "combine: [tiles, extra]",
+        "combine: [base, modes]",
+        "combines phases that keep nothing",
+        "",
+    ),
+    (
+        "sweep: {mode: [fast]}",
+        "sweep: {mode: [fast]}, search: {}",
+        "one question",
+        "two phases",
+    ),
+    (
+        "phases:",
+        "phase:",
+        "unknown key in the plan `phase`",
+        "did you mean `phases`?",
+    ),
+    (
+        "    keep: none\n  - {phase: all, kind: combined, combine: [tiles, extra]}",
+        "  - {phase: all, kind: x1, after: [tiles, modes]}",
+        "`tiles` and `modes` may keep different values of `tile`",
+        "combine: [tiles, modes]",
+    ),
+];
+
+const WRONG_COMMANDS: &[Wrong] = &[
+    (
+        "'{tile}'",
+        "'{tyle}'",
+        "unknown parameter `tyle`",
+        "did you mean `tile`?",
+    ),
+    (
+        "'{tile}'",
+        "'{tile'",
+        "a brace without its partner",
+        "{{ or }}",
+    ),
+    ("'{tile}'", "'{a b}'", "is not the name of a parameter", ""),
+    (
+        "'{tile}'",
+        "'8'",
+        "nothing uses the parameter `tile`",
+        "write {tile}",
+    ),
+    ("[prog, --tile, '{tile}']", "''", "`command` is empty", ""),
+    (
+        "[prog, --tile, '{tile}']",
+        "'prog \"{tile}'",
+        "a quote without its end",
+        "",
+    ),
+    (
+        "([0-9.]+)'",
+        "([0-9.+'",
+        "the regular expression of `gflops` is wrong",
+        "",
+    ),
+    (
+        "pointer: /a/0",
+        "pointer: a/0",
+        "no JSON pointer",
+        "begins with /",
+    ),
+    (
+        "pointer: /a/0",
+        "file: a.json",
+        "needs either a regex or a pointer",
+        "",
+    ),
+    ("dtype: f32", "dtype: float", "unknown dtype `float`", ""),
+    (", shape: [4]", "", "needs both `dtype` and `shape`", ""),
+    ("shape: [4]", "shape: [0]", "whole numbers above 0", ""),
+    (
+        "timer: metric t",
+        "timer: metric tt",
+        "unknown metric `tt`",
+        "did you mean `t`?",
+    ),
+    ("timer: metric t", "timer: stopwatch", "is no timer", "wall"),
+    (
+        "timer: metric t",
+        "problem: {a: 1}",
+        "`problem` has no effect on a command",
+        "",
+    ),
+    (
+        "timer: metric t",
+        "shell: maybe",
+        "`shell` must be true or false",
+        "",
+    ),
+    (
+        "timer: metric t",
+        "shell: true",
+        "`command` is one text",
+        "",
+    ),
+    (
+        "metrics: {gflops",
+        "metrics: {speedup",
+        "`speedup` cannot name a metric",
+        "",
+    ),
+];
+
+fn assert_wrong(good: &str, (from, to, message, help): Wrong) {
+    assert!(good.contains(from), "the good plan has no {from:?}");
+    let text = good.replacen(from, to, 1);
+    let findings = parse(&text).expect_err(&format!("{to:?} passes"));
+    let found = findings.iter().find(|d| d.message.contains(message));
+    let found = found.unwrap_or_else(|| panic!("{to:?} says {findings:#?}, not {message:?}"));
+    assert!(
+        found.help.as_deref().unwrap_or("").contains(help),
+        "{to:?}: {found:?}"
+    );
+    let Origin::File { start, end } = found.origin else {
+        panic!("{found:?} has no place")
+    };
+    assert!(start <= end && end <= text.len());
+    // What was changed is what is pointed at, or the section around it.
+    let at = good.find(from).unwrap_or(0);
+    let line = |i: usize| text[..i.min(text.len())].matches('\n').count();
+    let is_section = message.contains("has no")
+        || message.contains("neither")
+        || message.contains("circle")
+        || message.contains("may keep")
+        || message.contains("nothing uses")
+        || message.contains("is one text");
+    let is_near = (line(at)..=line(at + to.len())).contains(&line(start))
+        || line(start).abs_diff(line(at)) <= 3;
+    assert!(
+        is_section || is_near,
+        "{to:?}: pointed at line {}, changed line {}",
+        line(start),
+        line(at)
+    );
+}
+
+#[test]
+fn every_wrong_plan_has_its_message_at_its_place() {
+    assert!(WRONG.len() + WRONG_COMMANDS.len() >= 60);
+    WRONG.iter().for_each(|wrong| assert_wrong(GOOD, *wrong));
+    WRONG_COMMANDS
+        .iter()
+        .for_each(|wrong| assert_wrong(COMMAND, *wrong));
+}
+
+#[test]
+fn all_findings_come_at_once() {
+    let text = GOOD
+        .replace("tile: 16", "tyle: 16")
+        .replace("kind: tiling", "kind: tilling")
+        .replace("1 GiB", "much");
+    assert!(parse(&text).unwrap_err().len() >= 3);
+}
+
+#[test]
+fn hostile_files_are_refused_quickly() {
+    let bomb: String = std::iter::once("a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned())
+        .chain((1..12).map(|i| {
+            format!(
+                "a{i}: &a{i} [{}]\n",
+                vec![format!("*a{}", i - 1); 9].join(", ")
+            )
+        }))
+        .collect();
+    for text in [
+        bomb,
+        "[".repeat(10_000),
+        "a: ".repeat(10_000),
+        "name: t\n---\nname: u\n".into(),
+        "a: *b".into(),
+        "x".repeat(2 << 20),
+        String::new(),
+        "- a\n- b\n".into(),
+        "<<: {a: 1}\nname: t".into(),
+    ] {
+        let findings = parse(&text).unwrap_err();
+        assert!(!findings.is_empty() && findings.iter().all(|d| !d.message.is_empty()));
+    }
+    assert!(
+        parse_with(b"name: \xff\xfe", &[]).unwrap_err()[0]
+            .message
+            .contains("not UTF-8")
+    );
+    parse(&format!("\u{feff}{GOOD}")).unwrap();
+}
+
+#[test]
+fn overrides_are_checked_like_the_plan() {
+    let with = |k, v| parse_with(GOOD.as_bytes(), &[(k, v)]);
+    let plan = with("workload.problem.preset", "laptop").unwrap().plan;
+    assert_eq!(
+        plan.cases[0].problem,
+        [("preset".to_owned(), Value::Text("laptop".into()))]
+    );
+    assert_eq!(
+        with("phases.tiles.variants.t16.tile", "32").unwrap_err()[0].message,
+        "`t32` is the same as `t16`"
+    );
+    assert_eq!(with("protocol.seed", "9").unwrap().plan.protocol.seed, 9);
+    for (key, value, message) in [
+        ("workload.problem.preset", "huge", "unknown preset"),
+        ("protocl.seed", "1", "unknown key in the plan `protocl`"),
+        ("phases.nothing.keep", "none", "no phase `nothing`"),
+        ("name.x", "1", "cannot be set in a text"),
+        ("protocol..seed", "1", "empty part"),
+        ("protocol.seed", "[", "unclosed"),
+    ] {
+        let findings = with(key, value).unwrap_err();
+        assert!(findings[0].message.contains(message), "{findings:?}");
+        assert!(
+            matches!(&findings[0].origin, Origin::Option(o) if o.contains(key)),
+            "{findings:?}"
+        );
+    }
+}
+
+#[test]
+fn a_matrix_repeats_the_plan() {
+    let text = GOOD.replace(
+        "phases:",
+        "matrix: {problem.preset: [tiny, laptop], problem.size: [1, 2]}\nphases:",
+    );
+    let names: Vec<String> = parse(&text)
+        .unwrap()
+        .plan
+        .cases
+        .into_iter()
+        .map(|c| c.name)
+        .collect();
+    assert_eq!(names, ["tiny, 1", "tiny, 2", "laptop, 1", "laptop, 2"]);
+}
+
+#[test]
+fn parameters_of_the_command_line_have_ranges() {
+    let values = |t: &str| {
+        parse_parameter(t).map(|p| {
+            p.values
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(" ")
+        })
+    };
+    assert_eq!(values("a=1,2,x").unwrap(), "1 2 x");
+    assert_eq!(values("a=16..128:x2").unwrap(), "16 32 64 128");
+    assert_eq!(values("a=1..7:3").unwrap(), "1 4 7");
+    assert_eq!(values("a=0,1..3").unwrap(), "0 1 2 3");
+    for wrong in [
+        "a",
+        "a=",
+        "=1",
+        "a=1,1",
+        "a=5..1",
+        "a=1..9:0",
+        "a=1..9:x1",
+        "a=0..9:x2",
+        "a b=1",
+    ] {
+        assert!(parse_parameter(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn the_schema_has_the_keys_that_the_checker_accepts() {
+    let schema = schema();
+    let keys = |name: &str| -> Vec<String> {
+        let node = if name.is_empty() {
+            &schema
+        } else {
+            &schema["$defs"][name]
+        };
+        let mut keys: Vec<String> = node["properties"]
+            .as_object()
+            .unwrap_or_else(|| panic!("{name}"))
+            .keys()
+            .cloned()
+            .collect();
+        keys.sort();
+        keys
+    };
+    let pairs: [(&str, &[&str]); 12] = [
+        ("", check::PLAN_KEYS),
+        ("Workload", command::WORKLOAD_KEYS),
+        ("OutputFile", command::OUTPUT_KEYS),
+        ("MetricSource", command::METRIC_KEYS),
+        ("Accuracy", check::ACCURACY_KEYS),
+        ("Limits", check::LIMITS_KEYS),
+        ("Protocol", check::PROTOCOL_KEYS),
+        ("Blocks", check::BLOCKS_KEYS),
+        ("Phase", check::PHASE_KEYS),
+        ("Search", check::SEARCH_KEYS),
+        ("Budget", check::BUDGET_KEYS),
+        ("Hypothesis", check::HYPOTHESIS_KEYS),
+    ];
+    for (name, accepted) in pairs {
+        let mut accepted: Vec<String> = accepted.iter().map(|k| (*k).to_owned()).collect();
+        accepted.sort();
+        assert_eq!(keys(name), accepted, "{name}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(3000))]
+    #[test]
+    fn no_bytes_make_the_parser_panic(at in 0usize..1200, cut in 0usize..40, insert in "[-{}a-z0-9:,'\"&*\\[\\]\n ]{0,12}", is_command: bool) {
+        let mut text = if is_command { COMMAND } else { GOOD }.as_bytes().to_vec();
+        let at = at.min(text.len());
+        let end = (at + cut).min(text.len());
+        text.splice(at..end, insert.bytes());
+        let _ = parse_with(&text, &[]);
+    }
+}

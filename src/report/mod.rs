@@ -13,6 +13,7 @@ use crate::value::{Bytes, Nanoseconds};
 
 /// A piece of the document. Text is plain here; the renderer escapes it, once.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "a report has some hundreds")]
 enum Piece {
     /// Level 2 or 3.
     Heading(u8, String),

@@ -121,7 +121,10 @@ impl Space {
         }
         let mut current = vec![0_usize; width];
         let mut level = 0;
-        while width > 0 {
+        if width == 0 {
+            return Ok(Space { parameters, digits });
+        }
+        loop {
             if current[level] == parameters[level].values.len() {
                 if level == 0 {
                     break;

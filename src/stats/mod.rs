@@ -1,4 +1,4 @@
-//! Pure statistics, shared/STATISTICS.md made code. [`compare`], [`decide`] and [`select`] are the face; ranks, signs and
+//! Pure statistics, shared/STATISTICS.md made code. [`compare`], [`decide()`] and [`select`] are the face; ranks, signs and
 //! spending are behind them.
 mod decide;
 mod diagnose;

@@ -260,11 +260,12 @@ impl Runner for Child {
     }
 
     fn check(&mut self, order: &CheckOrder) -> Result<Checked, WorkerLost> {
+        let started = Instant::now();
         // Memory is only known of a process that did nothing else before.
         self.retire();
         self.request(&Request::Check(order.clone()))?;
         // Preparing and two invocations, each under the watchdog; reading back and comparing are not the variant's fault.
-        let checked = match self.answer(f64::INFINITY)? {
+        let mut checked = match self.answer(f64::INFINITY)? {
             Answer::Reply(Reply::Checked(checked)) => *checked,
             Answer::Reply(Reply::Hangs(_)) => Checked::ended(Ending::TimedOut {
                 limit: self.load.trial_timeout,
@@ -274,6 +275,7 @@ impl Runner for Child {
             Answer::Died(ending) => Checked::ended(ending),
         };
         self.retire();
+        checked.elapsed = since(started);
         Ok(checked)
     }
 

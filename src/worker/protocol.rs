@@ -24,6 +24,7 @@ pub struct LoadOrder {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "one at a time")]
 pub(super) enum Request {
     Load(LoadOrder),
     Expect(ExpectOrder),

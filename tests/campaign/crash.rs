@@ -103,7 +103,7 @@ phases:
 /// A version 1.0 `.npy` of four floats.
 fn npy(bed: &Bed, name: &str, values: [f32; 4]) {
     let mut header = "{'descr': '<f4', 'fortran_order': False, 'shape': (4,), }".to_owned();
-    while (10 + header.len() + 1) % 64 != 0 {
+    while !(10 + header.len() + 1).is_multiple_of(64) {
         header.push(' ');
     }
     header.push('\n');

@@ -13,6 +13,7 @@ use std::sync::Once;
 
 /// What a figure shows.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "a report has some dozens")]
 pub(super) enum Drawing {
     Forest {
         marks: Vec<Mark>,

@@ -9,14 +9,14 @@ use std::path::Path;
 #[derive(Clone, Debug)]
 pub(super) struct Input {
     pub(super) samples: usize,
-    /// [elements] (x, y), z = 0.
+    /// `[elements]` (x, y), z = 0.
     pub(super) elements: Vec<(f32, f32)>,
-    /// [elements], s.
+    /// `[elements]`, s.
     pub(super) delays: Vec<f32>,
     pub(super) x: Vec<f32>,
     pub(super) y: Vec<f32>,
     pub(super) z: Vec<f32>,
-    /// [samples][elements], (re, im).
+    /// `[samples][elements]`, (re, im).
     pub(super) iq: Vec<[f32; 2]>,
     pub(super) c: f64,
     pub(super) fs: f64,
@@ -224,7 +224,7 @@ impl Input {
         }
     }
 
-    /// The answer in double precision, by the definition: [points] (re, im), x slowest and z fastest.
+    /// The answer in double precision, by the definition: `[points]` (re, im), x slowest and z fastest.
     pub(super) fn exact(&self) -> Vec<[f64; 2]> {
         let (ny, nz) = (self.y.len(), self.z.len());
         let mut volume = vec![[0.0; 2]; self.points()];

@@ -345,7 +345,7 @@ struct Prepared {
     choice: Choice,
     pool: rayon::ThreadPool,
     kernel: Kernel,
-    /// [x][y][z] (re, im)
+    /// `[x][y][z]` (re, im)
     volume: Vec<[f32; 2]>,
 }
 

@@ -44,7 +44,7 @@ impl Isa {
 /// Points along z that are worked on at once.
 const LANES: usize = 16;
 
-/// Each element's samples as value and difference to the next, both turned by their own phase: [re], [im], [d re], [d im], each
+/// Each element's samples as value and difference to the next, both turned by their own phase: `re`, `im`, `d re`, `d im`, each
 /// `stride` long with zeros before the first sample and after the last, so that an index out of range reads zeros.
 pub(super) struct Table {
     values: Vec<f32>,
@@ -137,10 +137,9 @@ impl Table {
             .par_chunks_mut(4 * stride)
             .enumerate()
             .for_each(|(e, line)| {
-                for i in 0..input.samples - 1 {
+                for (i, (cos, sin)) in turns.iter().enumerate().take(input.samples - 1) {
                     let (u, v) = (input.iq[i * n + e], input.iq[(i + 1) * n + e]);
                     let (u, v) = (u.map(f64::from), v.map(f64::from));
-                    let (cos, sin) = turns[i];
                     let turn = |z: [f64; 2]| [z[0] * cos - z[1] * sin, z[0] * sin + z[1] * cos];
                     // Centred as well: the value in the middle, plus (a − ½) times the difference.
                     let middle = turn([(u[0] + v[0]) / 2.0, (u[1] + v[1]) / 2.0]);
@@ -159,7 +158,7 @@ impl Table {
     }
 }
 
-/// Sums of a tile of columns: [column][z], real and imaginary apart.
+/// Sums of a tile of columns: `[column][z]`, real and imaginary apart.
 struct Sums {
     re: Vec<f32>,
     im: Vec<f32>,
