@@ -12,7 +12,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("space", &["value"]),
     ("stats", &["trial"]),
     ("accuracy", &["array"]),
-    ("search", &["space"]),
+    ("search", &["value", "space"]),
     ("plan", &["value", "diagnostic", "space", "accuracy"]),
     ("device", &["value", "trial", "plan"]),
     (
