@@ -188,7 +188,8 @@ fn check_usage(
         .map(|p| p.name.as_str())
         .collect();
     for (placeholder, origin) in &usage.placeholders {
-        if !names.contains(&placeholder.as_str()) {
+        // `{scratch}` is the folder of the configuration.
+        if placeholder != "scratch" && !names.contains(&placeholder.as_str()) {
             findings.unknown(origin, "parameter", placeholder, &names);
         }
     }

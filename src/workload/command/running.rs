@@ -5,10 +5,11 @@
     clippy::disallowed_methods,
     reason = "starts commands, waits for them with wait4, kills their process groups, owns their clock"
 )]
+use super::captured::Captured;
 use super::launcher::{End, Launch, Launched, receive, send};
 use crate::value::{Bytes, Nanoseconds};
 use std::fs::File;
-use std::io::{self, BufReader, PipeReader, Read};
+use std::io::{self, BufReader, Read};
 use std::mem::zeroed;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
@@ -21,9 +22,8 @@ const MEMORY_PERIOD: Duration = Duration::from_millis(100);
 /// A look may cost one part in so many of the time between looks: process trees can be large.
 const MEMORY_SHARE: u32 = 100;
 
-/// What of each end of a command's output is kept. Metrics stand at the beginning or the end; messages at the end.
-const KEPT_STDOUT: usize = 512 << 10;
-const KEPT_STDERR: usize = 32 << 10;
+/// How long the next command is waited for with open eyes.
+const AWAKE: Duration = Duration::from_micros(100);
 
 /// Replies above this size leave the launcher's own memory larger, and with it the floor of the next command's peak.
 const LARGE_REPLY: usize = 64 << 10;
@@ -35,18 +35,17 @@ pub fn launcher_main() -> ExitCode {
     };
     shrink();
     // Fetches what spawning needs of the program, so that the first command's time does not contain it. A folder never starts.
-    let _ = run(
-        &Launch {
-            program: "/".into(),
-            ends_strays: true,
-            ..Launch::default()
-        },
-        &children,
-    );
+    let folder = Launch {
+        program: "/".into(),
+        ends_strays: true,
+        ..Launch::default()
+    };
+    let _ = run(&folder, &children, None);
     let mut requests = BufReader::new(io::stdin().lock());
     let mut replies = io::stdout().lock();
+    let mut spare = None;
     while let Ok(Some(launch)) = receive::<Launch>(&mut requests) {
-        let reply = match run(&launch, &children) {
+        let reply = match run(&launch, &children, spare.take()) {
             Ok(launched) => Ok(launched),
             Err(NoRun::Refused(reason)) => Err(reason),
             Err(NoRun::Orphaned) => break,
@@ -61,6 +60,9 @@ pub fn launcher_main() -> ExitCode {
         if size > LARGE_REPLY {
             shrink();
         }
+        // Pipes are made while the worker reads the reply, not while it waits for the next.
+        spare = Captured::new(launch.keeps_stdout).ok();
+        stay_awake();
     }
     // The worker is gone: nothing of it stays behind.
     end_descendants(&children);
@@ -101,20 +103,17 @@ fn become_parent() -> io::Result<Children> {
     }
 }
 
-fn run(launch: &Launch, children: &Children) -> Result<Launched, NoRun> {
+/// `spare` are pipes that were made beforehand.
+fn run(launch: &Launch, children: &Children, spare: Option<Captured>) -> Result<Launched, NoRun> {
     let refused = |e: io::Error| NoRun::Refused(format!("no pipe for the command's output: {e}"));
+    let fitting = spare.filter(|spare| spare.keeps_stdout() == launch.keeps_stdout);
+    let mut captured = match fitting {
+        Some(captured) => captured,
+        None => Captured::new(launch.keeps_stdout).map_err(refused)?,
+    };
+    let [stdout, stderr] = captured.inlets().map_err(refused)?;
     let mut command = command(launch);
-    let mut outputs = [None, None];
-    if launch.keeps_stdout {
-        let (output, writer) = Output::new(KEPT_STDOUT).map_err(refused)?;
-        command.stdout(writer);
-        outputs[0] = Some(output);
-    } else {
-        command.stdout(Stdio::null());
-    }
-    let (output, writer) = Output::new(KEPT_STDERR).map_err(refused)?;
-    command.stderr(writer);
-    outputs[1] = Some(output);
+    command.stdout(stdout).stderr(stderr);
 
     // Without `pre_exec`, `Command` spawns as fast as vfork. PR_SET_PDEATHSIG would need fork: +100 µs on 560 µs (measured).
     let started = Instant::now();
@@ -122,7 +121,7 @@ fn run(launch: &Launch, children: &Children) -> Result<Launched, NoRun> {
         .spawn()
         .map_err(|e| NoRun::Refused(explain(&e, launch)))?;
     let leader = child.id() as i32;
-    let watched = watch(leader, launch, started, children, &mut outputs);
+    let watched = watch(leader, launch, started, children, &mut captured);
     let (ended, verdict) = match watched {
         Some(watched) => watched,
         None => {
@@ -139,9 +138,7 @@ fn run(launch: &Launch, children: &Children) -> Result<Launched, NoRun> {
         end_descendants(children);
     }
     let time = |t: libc::timeval| Nanoseconds(t.tv_sec as f64 * 1e9 + t.tv_usec as f64 * 1e3);
-    let mut texts = outputs
-        .into_iter()
-        .map(|output| output.map(Output::text).unwrap_or_default());
+    let [stdout, stderr] = captured.texts();
     Ok(Launched {
         end: verdict.unwrap_or(match libc::WIFSIGNALED(status) {
             true => End::Signal(libc::WTERMSIG(status)),
@@ -152,8 +149,8 @@ fn run(launch: &Launch, children: &Children) -> Result<Launched, NoRun> {
         system: time(usage.ru_stime),
         // Kilobytes on Linux: getrusage(2).
         peak: Bytes(usage.ru_maxrss as u64 * 1024),
-        stdout: texts.next().unwrap_or_default(),
-        stderr: texts.next().unwrap_or_default(),
+        stdout,
+        stderr,
     })
 }
 
@@ -200,7 +197,7 @@ fn watch(
     launch: &Launch,
     started: Instant,
     children: &Children,
-    outputs: &mut [Option<Output>; 2],
+    captured: &mut Captured,
 ) -> Option<(Instant, Option<End>)> {
     let deadline = launch
         .time_limit
@@ -214,14 +211,13 @@ fn watch(
             .flatten()
             .min()
             .filter(|_| verdict.is_none());
-        let descriptor =
-            |output: &Option<Output>| output.as_ref().map_or(-1, |o| o.reader.as_raw_fd());
+        let [stdout, stderr] = captured.descriptors();
         let mut polled = [
             watched(children.as_raw_fd(), libc::POLLIN),
             // No event but the one that cannot be masked: the worker's end is closed.
             watched(io::stdin().as_raw_fd(), 0),
-            watched(descriptor(&outputs[0]), libc::POLLIN),
-            watched(descriptor(&outputs[1]), libc::POLLIN),
+            watched(stdout, libc::POLLIN),
+            watched(stderr, libc::POLLIN),
         ];
         wait_for(&mut polled, wake);
         let now = Instant::now();
@@ -232,9 +228,7 @@ fn watch(
         if worker {
             return None;
         }
-        for output in outputs.iter_mut().flatten() {
-            output.drain();
-        }
+        captured.drain();
         if verdict.is_some() {
             continue;
         }
@@ -399,6 +393,20 @@ fn proportional(process: i32) -> Option<u64> {
         .map(|kib| kib * 1024)
 }
 
+/// Waits a moment for the next command before falling asleep: within a cell it comes at once, and being woken takes long on a
+/// virtual machine (3 % of the whole for a command of 0.6 ms, measured). Yields, for the worker may need this very processor.
+fn stay_awake() {
+    let started = Instant::now();
+    while started.elapsed() < AWAKE {
+        let mut polled = [watched(io::stdin().as_raw_fd(), libc::POLLIN)];
+        wait_for(&mut polled, Some(started));
+        if polled[0].revents != 0 {
+            return;
+        }
+        std::thread::yield_now();
+    }
+}
+
 /// Makes this process as small as it can be and starts its peak anew (5: proc(5), clear_refs), since both floor the peaks of
 /// commands: the program is 48 MB large, and starting it touches 8 MB of that. Where the kernel does not allow it, small
 /// commands show our size for theirs; nothing else is wrong.
@@ -448,92 +456,9 @@ fn droppable(maps: &str) -> Vec<(usize, usize)> {
     found
 }
 
-/// One stream of a command: a pipe, and the beginning and end of what came through it.
-struct Output {
-    reader: PipeReader,
-    /// Kept open, so that the pipe's end does not wake us while the command is still about to exit.
-    _writer: OwnedFd,
-    head: Vec<u8>,
-    tail: Vec<u8>,
-    kept: usize,
-    left_out: usize,
-}
-
-impl Output {
-    fn new(kept: usize) -> io::Result<(Output, Stdio)> {
-        let (reader, writer) = io::pipe()?;
-        // SAFETY: both descriptors are open. A megabyte (what an unprivileged process may ask for) lets a command write
-        // without waiting for us; where it is refused the pipe keeps its 64 KiB.
-        unsafe {
-            libc::fcntl(writer.as_raw_fd(), libc::F_SETPIPE_SZ, 1 << 20);
-            libc::fcntl(reader.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK);
-        }
-        let _writer = OwnedFd::from(writer.try_clone()?);
-        let output = Output {
-            reader,
-            _writer,
-            head: vec![],
-            tail: vec![],
-            kept,
-            left_out: 0,
-        };
-        Ok((output, Stdio::from(writer)))
-    }
-
-    /// Takes in what the pipe has now. A writer faster than this is not read to the end of it: limits must be looked at.
-    fn drain(&mut self) {
-        let mut some = [0; 16 << 10];
-        for _ in 0..256 {
-            let Ok(n @ 1..) = self.reader.read(&mut some) else {
-                return;
-            };
-            self.take(&some[..n]);
-        }
-    }
-
-    fn take(&mut self, bytes: &[u8]) {
-        let (first, rest) = bytes.split_at(bytes.len().min(self.kept - self.head.len()));
-        self.head.extend_from_slice(first);
-        self.tail.extend_from_slice(rest);
-        // Twice the length, so that it is not moved for every few bytes.
-        if self.tail.len() > 2 * self.kept {
-            self.shorten();
-        }
-    }
-
-    fn shorten(&mut self) {
-        let surplus = self.tail.len().saturating_sub(self.kept);
-        self.tail.drain(..surplus);
-        self.left_out += surplus;
-    }
-
-    fn text(mut self) -> String {
-        self.drain();
-        self.shorten();
-        let mut bytes = self.head;
-        if self.left_out > 0 {
-            bytes.extend_from_slice(format!("\n[{} bytes left out]\n", self.left_out).as_bytes());
-        }
-        bytes.extend_from_slice(&self.tail);
-        String::from_utf8_lossy(&bytes).into_owned()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn beginning_and_end_of_a_long_output_are_kept() {
-        let (mut output, _writer) = Output::new(4).unwrap();
-        for byte in b'a'..=b'z' {
-            output.take(&[byte]);
-        }
-        assert_eq!(output.text(), "abcd\n[18 bytes left out]\nwxyz");
-        let (mut output, _writer) = Output::new(4).unwrap();
-        output.take(b"abcdefgh");
-        assert_eq!(output.text(), "abcdefgh");
-    }
 
     #[test]
     fn only_unchanged_read_only_files_are_dropped() {

@@ -147,6 +147,7 @@ fn open_quote(text: &str) -> Option<char> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::disallowed_methods, reason = "asks a real shell")]
     use super::*;
 
     const NASTY: &str = "a'b\"c $HOME `id` \\; rm -rf {x} *";
