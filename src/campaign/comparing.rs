@@ -17,6 +17,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// More variants than this are thinned out by a race.
 pub(super) const RACE_ABOVE: usize = 8;
 
+/// Never fewer processes in a comparison that claims a difference (STATISTICS "Units").
+const LEAST_WORKERS: usize = 5;
+
 /// The clock's resolution in nanoseconds: `Instant` ticks in single ones.
 pub(super) const TICK: f64 = 1.0;
 
@@ -27,6 +30,7 @@ pub(super) struct Series {
     values: BTreeMap<VariantId, Vec<Option<f64>>>,
     pub(super) observed: Vec<Observed>,
     pub(super) blocks: u32,
+    workers: BTreeSet<u32>,
 }
 
 impl Series {
@@ -52,6 +56,7 @@ impl Series {
             predecessor = Some(cell.variant.0);
         }
         self.blocks += 1;
+        self.workers.insert(block.worker);
         for column in self.values.values_mut() {
             column.resize(self.blocks as usize, None);
         }
@@ -143,8 +148,8 @@ impl Board<'_, '_> {
             warm_up: self.plan.protocol.warm_up,
             warm_up_limit: Nanoseconds(limit),
             counts_memory: self.plan.objective == Objective::PeakMemory,
-            // Never fewer than five processes in a comparison that claims a difference.
-            blocks_per_worker: (planned / 5).max(1),
+            // A process is one draw of memory layout: the fewest blocks that may decide must come from five of them.
+            blocks_per_worker: (self.plan.protocol.min_blocks / 5).max(1),
         };
         let block = self.ledger.block(self.case, self.phase, &order)?;
         self.elapsed.0 += block.elapsed.0;
@@ -275,7 +280,11 @@ impl Board<'_, '_> {
             let mut is_over = false;
             if schedule.looks.iter().any(|(n, _)| *n == done) && !rivals.is_empty() {
                 let decision = self.decide(&rivals, &series, schedule);
-                is_over = decision.is_over && done >= self.plan.protocol.min_blocks;
+                let processes_are_enough =
+                    self.starts_processes() || series.workers.len() >= LEAST_WORKERS;
+                is_over = decision.is_over
+                    && done >= self.plan.protocol.min_blocks
+                    && processes_are_enough;
                 best = rivals
                     .iter()
                     .copied()
@@ -323,6 +332,11 @@ impl Board<'_, '_> {
             }
         }
         Ok(series)
+    }
+
+    /// Whether every invocation is a process of its own anyway.
+    fn starts_processes(&self) -> bool {
+        matches!(self.plan.workload, crate::plan::WorkloadChoice::Command(_))
     }
 
     /// The live variants less reference and canary.

@@ -103,7 +103,8 @@ pub(super) fn pareto<B: DrawingBackend>(
     order.sort_by(|a, b| a.time.total_cmp(&b.time));
     let mut least = f64::INFINITY;
     for point in order {
-        let is_front = point.error < least;
+        // Errors that differ by rounding are one error.
+        let is_front = point.error < 0.95 * least;
         least = least.min(point.error);
         let colour = if is_front { COLOURS[0] } else { COLOURS[6] };
         let at = ((point.time / size).log10(), point.error.log10());
@@ -155,8 +156,8 @@ pub(super) fn roofline<B: DrawingBackend>(
         .y_labels(6)
         .x_desc("effective operations a byte (log scale)")
         .y_desc("effective Gop/s (log scale)")
-        .x_label_formatter(&|v| format!("{:.3}", 10_f64.powf(*v)))
-        .y_label_formatter(&|v| format!("{:.3}", 10_f64.powf(*v) / 1e9))
+        .x_label_formatter(&|v| plain(10_f64.powf(*v)))
+        .y_label_formatter(&|v| plain(10_f64.powf(*v) / 1e9))
         .label_style(font(13.0, scale))
         .axis_desc_style(font(14.0, scale))
         .draw()
@@ -188,4 +189,14 @@ pub(super) fn roofline<B: DrawingBackend>(
         }
     }
     Ok(())
+}
+
+/// Three significant digits.
+fn plain(value: f64) -> String {
+    match value.abs() {
+        v if v >= 100.0 => format!("{value:.0}"),
+        v if v >= 10.0 => format!("{value:.1}"),
+        v if v >= 1.0 => format!("{value:.2}"),
+        _ => format!("{value:.3}"),
+    }
 }

@@ -26,6 +26,11 @@ pub(in crate::report) fn section(run: &Run) -> Vec<Piece> {
         );
         let measured = best.map(|t| (t, t.confirmation.as_ref().or(t.comparison.as_ref())));
         let (name, figure, word) = match measured {
+            Some((trial, Some(c))) if !outcome.is_trusted => (
+                trial.name.clone(),
+                format!("{} {}", speedup(c), interval(c)),
+                "untrusted",
+            ),
             Some((trial, Some(c))) => {
                 let word = hypothesis
                     .speedup

@@ -9,6 +9,10 @@ pub(in crate::report) fn section(run: &Run) -> Vec<Piece> {
     let mut rows = vec![];
     for outcome in &run.outcomes {
         for trial in trials_of(run, outcome).into_iter().filter(|t| is_row(t)) {
+            // Dozens of rows that claim nothing hide those that do; the phase's own table has them.
+            if trial.verdict == Verdict::ScreenedOut {
+                continue;
+            }
             let best = trial.confirmation.as_ref().or(trial.comparison.as_ref());
             let label = if trial.confirmation.is_some() {
                 " (confirmed)"
@@ -41,6 +45,11 @@ pub(in crate::report) fn section(run: &Run) -> Vec<Piece> {
             ]);
         }
     }
+    let dropped = run
+        .trials
+        .iter()
+        .filter(|t| t.verdict == Verdict::ScreenedOut)
+        .count();
     for last in &run.finals {
         let (Some(c), Some((_, after))) = (&last.confirmation, last.medians) else {
             continue;
@@ -65,7 +74,7 @@ pub(in crate::report) fn section(run: &Run) -> Vec<Piece> {
         ]);
     }
     let percent = (run.header.plan.protocol.confidence * 100.0).round();
-    vec![
+    let mut pieces = vec![
         Piece::Heading(2, "Results".into()),
         Piece::Paragraph(format!(
             "Runtime is the median of the cells. Speedup is against the reference of the same phase (its row says reference), never against another phase; intervals are repeated {percent} % intervals over all looks and variants of the phase. Figures that are not marked confirmed come from the blocks that chose among the variants: screening, optimistic."
@@ -84,5 +93,11 @@ pub(in crate::report) fn section(run: &Run) -> Vec<Piece> {
             .to_vec(),
             rows,
         },
-    ]
+    ];
+    if dropped > 0 {
+        pieces.push(Piece::Paragraph(format!(
+            "{dropped} more were dropped by races without a claim; they are in the tables of their phases."
+        )));
+    }
+    pieces
 }
