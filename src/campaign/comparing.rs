@@ -148,8 +148,8 @@ impl Board<'_, '_> {
             warm_up: self.plan.protocol.warm_up,
             warm_up_limit: Nanoseconds(limit),
             counts_memory: self.plan.objective == Objective::PeakMemory,
-            // A process is one draw of memory layout: the fewest blocks that may decide must come from five of them.
-            blocks_per_worker: (self.plan.protocol.min_blocks / 5).max(1),
+            // A process is one draw of memory layout: even a comparison that ends early must come from five of them.
+            blocks_per_worker: (planned / 8).max(1),
         };
         let block = self.ledger.block(self.case, self.phase, &order)?;
         self.elapsed.0 += block.elapsed.0;

@@ -37,9 +37,13 @@ pub(super) fn render(title: &str, pieces: &[Piece]) -> String {
                 writeln!(out)
             }
             Piece::Figure { figure, caption } => {
+                let vector = match figure.drawing {
+                    super::plot::Drawing::Picture { .. } => String::new(),
+                    _ => format!(" ([SVG]({}.svg))", figure.file),
+                };
                 writeln!(
                     out,
-                    "![{0}]({1}.png)\n\n*{0}* ([SVG]({1}.svg))\n",
+                    "![{0}]({1}.png)\n\n*{0}*{vector}\n",
                     escape(caption),
                     figure.file
                 )

@@ -57,10 +57,9 @@ pub fn write(run: &Run, reports: &Path, against: Option<&Run>) -> Result<PathBuf
             .drawing
             .draw(run)
             .map_err(|e| failed(&folder)(io::Error::other(e)))?;
-        put(
-            &folder.join(format!("{}.svg", figure.file)),
-            drawn.svg.as_bytes(),
-        )?;
+        if let Some(svg) = &drawn.svg {
+            put(&folder.join(format!("{}.svg", figure.file)), svg.as_bytes())?;
+        }
         put(&folder.join(format!("{}.png", figure.file)), &drawn.png)
     })?;
     let file = folder.join("results_summary.md");

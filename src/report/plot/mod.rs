@@ -74,7 +74,8 @@ pub(super) struct ParetoPoint {
 
 /// Both files of a figure.
 pub(super) struct Drawn {
-    pub(super) svg: String,
+    /// Absent for pictures: a vector of pixels is a hundred times as large and shows nothing more.
+    pub(super) svg: Option<String>,
     pub(super) png: Vec<u8>,
 }
 
@@ -111,7 +112,8 @@ impl Drawing {
         register_font();
         let (width, height) = self.size();
         let mut svg = String::new();
-        {
+        let is_raster = matches!(self, Drawing::Picture { .. });
+        if !is_raster {
             let area = SVGBackend::with_string(&mut svg, (width, height)).into_drawing_area();
             self.onto(&area, 1.0, run)?;
             area.present().map_err(text)?;
@@ -132,7 +134,10 @@ impl Drawing {
             .write_header()
             .and_then(|mut writer| writer.write_image_data(&pixels))
             .map_err(text)?;
-        Ok(Drawn { svg, png })
+        Ok(Drawn {
+            svg: (!is_raster).then_some(svg),
+            png,
+        })
     }
 
     fn onto<B: DrawingBackend>(&self, area: &Area<'_, B>, scale: f64, run: &Run) -> Done {

@@ -6,6 +6,7 @@ use crate::report::{Figure, Piece, file_name};
 /// The checks of the first phase's reference are the baseline's pictures.
 pub(in crate::report) fn section(run: &Run) -> Vec<Piece> {
     let mut pieces = vec![];
+    let mut alike: Vec<String> = vec![];
     for last_case in cases(run) {
         let Some(baseline) = run
             .trials
@@ -28,7 +29,12 @@ pub(in crate::report) fn section(run: &Run) -> Vec<Piece> {
                 shown.push(trial);
             }
         }
-        for trial in shown {
+        let (changed, same): (Vec<&Trial>, Vec<&Trial>) = shown.into_iter().partition(|t| {
+            t.pictures[0].file == baseline.pictures[0].file
+                || largest_change(run, t, baseline) > SEEN_DB
+        });
+        alike.extend(same.iter().map(|t| format!("{} / {}", t.phase, t.name)));
+        for trial in changed {
             for picture in &trial.pictures {
                 let Some(twin) = baseline.pictures.iter().find(|p| p.title == picture.title) else {
                     continue;
@@ -67,7 +73,45 @@ pub(in crate::report) fn section(run: &Run) -> Vec<Piece> {
         pieces.insert(0, Piece::Heading(2, "Quality control".into()));
         pieces.insert(1, Piece::Paragraph("Left the variant's output, right its difference from the baseline's on a scale of its own.".into()));
     }
+    if !alike.is_empty() {
+        pieces.push(Piece::Paragraph(format!(
+            "Not shown, since no pixel differs from the baseline by more than {SEEN_DB} {}: {}.",
+            run.trials
+                .iter()
+                .find_map(|t| t.pictures.first())
+                .map_or("", |p| &p.unit),
+            alike.join("; ")
+        )));
+    }
     pieces
+}
+
+/// A difference that nobody sees, in the pictures' unit.
+const SEEN_DB: f64 = 0.05;
+
+/// Largest difference of any pixel of any slice; infinite where a slice cannot be read, so that it is looked at.
+fn largest_change(run: &Run, trial: &Trial, baseline: &Trial) -> f64 {
+    trial
+        .pictures
+        .iter()
+        .map(|picture| {
+            let twin = baseline
+                .pictures
+                .iter()
+                .find(|p| p.title == picture.title)?;
+            let (a, b) = (run.picture(picture).ok()?, run.picture(twin).ok()?);
+            let change = |(a, b): (&f32, &f32)| {
+                if a.is_nan() {
+                    f64::INFINITY
+                } else {
+                    f64::from((a - b).abs())
+                }
+            };
+            Some(a.iter().zip(&b).map(change).fold(0.0, f64::max))
+        })
+        .fold(0.0, |most, change| {
+            most.max(change.unwrap_or(f64::INFINITY))
+        })
 }
 
 fn cases(run: &Run) -> Vec<String> {
