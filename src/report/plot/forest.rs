@@ -201,15 +201,14 @@ fn ticks(low: f64, high: f64) -> Vec<f64> {
 pub(super) fn waterfall<B: DrawingBackend>(
     area: &Area<'_, B>,
     scale: f64,
-    steps: &[(String, f64)],
+    steps: &[(String, f64, String)],
 ) -> Done {
     let (width, height) = area.dim_in_pixel();
     let px = |v: f64| (v * scale) as i32;
-    let (left, right) = (px(300.0), width as i32 - px(170.0));
+    let (left, right) = (px(270.0), width as i32 - px(290.0));
     let largest = steps.iter().map(|s| s.1).fold(f64::MIN_POSITIVE, f64::max);
     let (unit, size) = time_unit(largest);
-    let first = steps.first().map_or(1.0, |s| s.1);
-    for (i, (name, value)) in steps.iter().enumerate() {
+    for (i, (name, value, note)) in steps.iter().enumerate() {
         let y = px(30.0) + px(36.0) * i as i32;
         let end = left + (value / largest * f64::from(right - left)) as i32;
         let is_end = i == 0 || i + 1 == steps.len();
@@ -227,13 +226,8 @@ pub(super) fn waterfall<B: DrawingBackend>(
         ))
         .map_err(text)?;
         let beside = font(13.0, scale).pos(Pos::new(HPos::Left, VPos::Center));
-        let share = if i == 0 {
-            String::new()
-        } else {
-            format!("  ({:.0} %)", 100.0 * value / first)
-        };
         area.draw(&Text::new(
-            format!("{:.3} {unit}{share}", value / size),
+            format!("{:.3} {unit}{note}", value / size),
             (end + px(8.0), y + px(12.0)),
             beside,
         ))

@@ -25,7 +25,8 @@ pub(super) enum Drawing {
         purpose: Purpose,
     },
     Waterfall {
-        steps: Vec<(String, f64)>,
+        /// (name, median, what stands behind it)
+        steps: Vec<(String, f64, String)>,
     },
     /// (label, (q1, median, q3)) in the order of the parameter's values.
     Sweep {
