@@ -1,4 +1,7 @@
 //! Distances between a variant's output and what it should be (WORKLOADS §0.4).
+pub mod peak;
+mod picture;
+
 use crate::array::{Array, Values};
 
 /// An accuracy metric. Shapes are equal when `distance` is called; a NaN in the output gives NaN, which passes no limit.
@@ -48,6 +51,12 @@ pub static METRICS: &[Metric] = &[
         about: "peak signal over mean square error, dB; 999 where they are equal",
         better: Better::Larger,
         distance: psnr,
+    },
+    Metric {
+        name: "ssim",
+        about: "mean structural similarity of the pictures, Gaussian window of 11; 1 where they are equal",
+        better: Better::Larger,
+        distance: picture::ssim,
     },
     Metric {
         name: "ulp_frac",

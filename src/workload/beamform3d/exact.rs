@@ -9,11 +9,19 @@ pub(super) fn volume(scene: &Scene) -> Array {
     let [nx, ny, nz] = scene.shape();
     let mut values = Vec::with_capacity(scene.frames.len() * scene.points() * 2);
     for frame in &scene.frames {
-        let column = |c: usize| (0..nz).flat_map(move |k| point(scene, frame, [c / ny, c % ny, k])).collect::<Vec<f64>>();
+        let column = |c: usize| {
+            (0..nz)
+                .flat_map(move |k| point(scene, frame, [c / ny, c % ny, k]))
+                .collect::<Vec<f64>>()
+        };
         let columns: Vec<Vec<f64>> = (0..nx * ny).into_par_iter().map(column).collect();
         values.extend(columns.into_iter().flatten());
     }
-    Array { shape: output_shape(scene), values: Values::F64(values), is_complex: true }
+    Array {
+        shape: output_shape(scene),
+        values: Values::F64(values),
+        is_complex: true,
+    }
 }
 
 pub(super) fn output_shape(scene: &Scene) -> Vec<usize> {
@@ -33,7 +41,9 @@ fn point(scene: &Scene, frame: &[[f32; 2]], [i, j, k]: [usize; 3]) -> [f64; 2] {
     for (e, r) in distances.iter().enumerate() {
         let tau = (first + r) / scene.c - scene.t0;
         let s = tau * scene.fs;
-        let Some(n) = sample_before(s, scene.samples) else { continue };
+        let Some(n) = sample_before(s, scene.samples) else {
+            continue;
+        };
         let a = s - n as f64;
         let (before, after) = (frame[n * count + e], frame[(n + 1) * count + e]);
         let v = [0, 1].map(|c| (1.0 - a) * f64::from(before[c]) + a * f64::from(after[c]));
@@ -54,8 +64,14 @@ pub(super) fn fraction_in_range(scene: &Scene) -> f64 {
     let [nx, ny, nz] = scene.shape();
     let column = |c: usize| {
         let valid = |k: usize| {
-            let echo = scene.echo([scene.axes[0][c / ny], scene.axes[1][c % ny], scene.axes[2][k]]);
-            echo.iter().filter(|tau| sample_before(*tau * scene.fs, scene.samples).is_some()).count()
+            let echo = scene.echo([
+                scene.axes[0][c / ny],
+                scene.axes[1][c % ny],
+                scene.axes[2][k],
+            ]);
+            echo.iter()
+                .filter(|tau| sample_before(*tau * scene.fs, scene.samples).is_some())
+                .count()
         };
         (0..nz).map(valid).sum::<usize>()
     };

@@ -7,8 +7,25 @@ use std::f64::consts::{LN_2, PI};
 
 /// Keys that `problem:` may have beside preset and seed, with what they are.
 pub(super) const KEYS: &[&str] = &[
-    "volumes", "noise", "ne", "pitch", "ns", "nx", "ny", "nz", "c", "fc", "fs", "t0", "bandwidth", // numbers
-    "iq", "elements", "delays", "x", "y", "z", // .npy files
+    "volumes",
+    "noise",
+    "ne",
+    "pitch",
+    "ns",
+    "nx",
+    "ny",
+    "nz",
+    "c",
+    "fc",
+    "fs",
+    "t0",
+    "bandwidth", // numbers
+    "iq",
+    "elements",
+    "delays",
+    "x",
+    "y",
+    "z", // .npy files
 ];
 
 pub(super) const PRESETS: &[&str] = &["tiny", "laptop", "paper"];
@@ -54,7 +71,12 @@ impl Scene {
             "tiny" => (8, 1.2e-3, [16, 16, 32]),
             "laptop" => (16, 0.6e-3, [32, 32, 64]),
             "paper" => (32, 0.3e-3, [64, 64, 128]),
-            other => return Err(format!("beamform3d has no preset `{other}`; it has {}", PRESETS.join(", "))),
+            other => {
+                return Err(format!(
+                    "beamform3d has no preset `{other}`; it has {}",
+                    PRESETS.join(", ")
+                ));
+            }
         };
         let fc = written.positive("fc", 3e6)?;
         let side = written.count("ne", side, 256)?;
@@ -72,7 +94,9 @@ impl Scene {
             fs: written.positive("fs", 4.0 * fc)?,
             t0: written.number("t0", 0.0)?,
             samples: written.count("ns", 560, 1 << 20)?,
-            elements: written.elements()?.unwrap_or_else(|| square_array(side, pitch)),
+            elements: written
+                .elements()?
+                .unwrap_or_else(|| square_array(side, pitch)),
             delays: vec![],
             axes: [
                 axis("x", grid[0], -10e-3, 10e-3)?,
@@ -103,7 +127,10 @@ impl Scene {
     fn check(&self) -> Result<(), String> {
         let count = self.elements.len();
         if self.delays.len() != count {
-            return Err(format!("`delays` has {} values for {count} elements", self.delays.len()));
+            return Err(format!(
+                "`delays` has {} values for {count} elements",
+                self.delays.len()
+            ));
         }
         if count == 0 || self.axes.iter().any(Vec::is_empty) {
             return Err("the array and every axis of the grid need at least one point".into());
@@ -111,15 +138,30 @@ impl Scene {
         if self.samples < 2 {
             return Err("interpolation needs at least two samples".into());
         }
-        let numbers = self.elements.iter().flatten().chain(&self.delays).chain(self.axes.iter().flatten());
+        let numbers = self
+            .elements
+            .iter()
+            .flatten()
+            .chain(&self.delays)
+            .chain(self.axes.iter().flatten());
         if let Some(wrong) = numbers.copied().find(|v| !v.is_finite()) {
             return Err(format!("{wrong} among the coordinates or delays"));
         }
         // Kernels count samples in f32 and offsets in i32; a delay of 2^20 samples is far beyond any array.
-        let reach = self.axes.iter().flatten().chain(self.elements.iter().flatten()).fold(0.0_f64, |m, v| m.max(v.abs()));
-        let latest = (4.0 * reach / self.c + self.t0.abs() + self.delays.iter().fold(0.0_f64, |m, d| m.max(d.abs()))) * self.fs;
+        let reach = self
+            .axes
+            .iter()
+            .flatten()
+            .chain(self.elements.iter().flatten())
+            .fold(0.0_f64, |m, v| m.max(v.abs()));
+        let latest = (4.0 * reach / self.c
+            + self.t0.abs()
+            + self.delays.iter().fold(0.0_f64, |m, d| m.max(d.abs())))
+            * self.fs;
         if latest > f64::from(1 << 20) {
-            return Err(format!("delays reach {latest:.0} samples; are the coordinates in metres and the delays in seconds?"));
+            return Err(format!(
+                "delays reach {latest:.0} samples; are the coordinates in metres and the delays in seconds?"
+            ));
         }
         Ok(())
     }
@@ -136,21 +178,36 @@ impl Scene {
     pub(super) fn echo(&self, point: [f64; 3]) -> Vec<f64> {
         let distances: Vec<f64> = self.elements.iter().map(|e| distance(point, *e)).collect();
         let first = self.first_arrival(&distances);
-        distances.iter().map(|r| (first + r) / self.c - self.t0).collect()
+        distances
+            .iter()
+            .map(|r| (first + r) / self.c - self.t0)
+            .collect()
     }
 
     /// d_tx in metres, from the distances to every element.
     pub(super) fn first_arrival(&self, distances: &[f64]) -> f64 {
-        distances.iter().zip(&self.delays).fold(f64::INFINITY, |d, (r, t)| d.min(self.c * t + r))
+        distances
+            .iter()
+            .zip(&self.delays)
+            .fold(f64::INFINITY, |d, (r, t)| d.min(self.c * t + r))
     }
 
     /// WORKLOADS §1b. Further volumes have the same scatterers, weaker by a tenth of the first each: other data, same geometry.
     fn simulate(&mut self, volumes: usize, bandwidth: f64, noise: f64, seed: u64) {
         let [nx, ny, nz] = self.shape();
         self.scatterers = vec![
-            Scatterer { node: [nx / 2, ny / 2, nz / 2], amplitude: 1.0 },
-            Scatterer { node: [nx / 4, ny / 2, nz / 4], amplitude: 0.7 },
-            Scatterer { node: [5 * nx / 8, ny / 4, 3 * nz / 8], amplitude: 0.5 },
+            Scatterer {
+                node: [nx / 2, ny / 2, nz / 2],
+                amplitude: 1.0,
+            },
+            Scatterer {
+                node: [nx / 4, ny / 2, nz / 4],
+                amplitude: 0.7,
+            },
+            Scatterer {
+                node: [5 * nx / 8, ny / 4, 3 * nz / 8],
+                amplitude: 0.5,
+            },
         ];
         let sigma = (2.0 * LN_2).sqrt() / (PI * bandwidth * self.fc);
         let count = self.elements.len();
@@ -172,8 +229,15 @@ impl Scene {
             let gain = 1.0 / (1.0 + 0.1 * volume as f64);
             let first = (volume * clean.len()) as u64;
             let frame = clean.iter().zip(first..).map(|(z, counter)| {
-                let [g, h] = if noise > 0.0 { gaussian_pair(seed, counter) } else { [0.0; 2] };
-                [(gain * z[0] + noise * g) as f32, (gain * z[1] + noise * h) as f32]
+                let [g, h] = if noise > 0.0 {
+                    gaussian_pair(seed, counter)
+                } else {
+                    [0.0; 2]
+                };
+                [
+                    (gain * z[0] + noise * g) as f32,
+                    (gain * z[1] + noise * h) as f32,
+                ]
             });
             self.frames.push(frame.collect());
         }
@@ -184,19 +248,30 @@ impl Scene {
         let array = npy::read(file)?;
         let mut shape = array.shape;
         if !array.is_complex && shape.pop() != Some(2) {
-            return Err(format!("{file}: wanted complex numbers, or a last axis of 2"));
+            return Err(format!(
+                "{file}: wanted complex numbers, or a last axis of 2"
+            ));
         }
         let (volumes, samples) = match shape[..] {
             [samples, elements] if elements == self.elements.len() => (1, samples),
             [volumes, samples, elements] if elements == self.elements.len() => (volumes, samples),
-            _ => return Err(format!("{file}: wanted [samples, {}] or [volumes, samples, {0}], found {shape:?}", self.elements.len())),
+            _ => {
+                return Err(format!(
+                    "{file}: wanted [samples, {}] or [volumes, samples, {0}], found {shape:?}",
+                    self.elements.len()
+                ));
+            }
         };
         if volumes == 0 || array.values.iter().any(|v| !v.is_finite()) {
             return Err(format!("{file}: empty, or with values that are not finite"));
         }
         self.samples = samples;
         let size = samples * self.elements.len();
-        let pairs: Vec<[f32; 2]> = array.values.chunks_exact(2).map(|z| [z[0] as f32, z[1] as f32]).collect();
+        let pairs: Vec<[f32; 2]> = array
+            .values
+            .chunks_exact(2)
+            .map(|z| [z[0] as f32, z[1] as f32])
+            .collect();
         self.frames = pairs.chunks_exact(size.max(1)).map(<[_]>::to_vec).collect();
         Ok(())
     }
@@ -220,7 +295,9 @@ fn linspace(low: f64, high: f64, count: usize) -> Vec<f64> {
 /// Centred in z = 0, x fastest.
 fn square_array(side: usize, pitch: f64) -> Vec<[f64; 3]> {
     let at = |i: usize| (i as f64 - (side - 1) as f64 / 2.0) * pitch;
-    (0..side).flat_map(|j| (0..side).map(move |i| [at(i), at(j), 0.0])).collect()
+    (0..side)
+        .flat_map(|j| (0..side).map(move |i| [at(i), at(j), 0.0]))
+        .collect()
 }
 
 /// SplitMix64 as a function of a counter (Steele, Lea and Flood, OOPSLA 2014): in [0, 1).
@@ -245,13 +322,19 @@ impl Written<'_> {
     fn check_names(&self) -> Result<(), String> {
         let known = |name: &str| name == "preset" || name == "seed" || KEYS.contains(&name);
         match self.0.iter().find(|(name, _)| !known(name)) {
-            Some((name, _)) => Err(format!("beamform3d's problem has no `{name}`; it has preset, seed, {}", KEYS.join(", "))),
+            Some((name, _)) => Err(format!(
+                "beamform3d's problem has no `{name}`; it has preset, seed, {}",
+                KEYS.join(", ")
+            )),
             None => Ok(()),
         }
     }
 
     fn get(&self, key: &str) -> Option<&Value> {
-        self.0.iter().find(|(name, _)| name == key).map(|(_, value)| value)
+        self.0
+            .iter()
+            .find(|(name, _)| name == key)
+            .map(|(_, value)| value)
     }
 
     fn text(&self, key: &str) -> Result<Option<&str>, String> {
@@ -282,7 +365,9 @@ impl Written<'_> {
         match self.get(key) {
             None => Ok(default),
             Some(Value::Int(v)) if *v >= 1 && *v <= most as i64 => Ok(*v as usize),
-            Some(other) => Err(format!("problem.{key} is a whole number from 1 to {most}, not `{other}`")),
+            Some(other) => Err(format!(
+                "problem.{key} is a whole number from 1 to {most}, not `{other}`"
+            )),
         }
     }
 
@@ -295,11 +380,22 @@ impl Written<'_> {
     }
 
     fn elements(&self) -> Result<Option<Vec<[f64; 3]>>, String> {
-        let Some(file) = self.text("elements")? else { return Ok(None) };
+        let Some(file) = self.text("elements")? else {
+            return Ok(None);
+        };
         let array = npy::read(file)?;
         if array.is_complex || array.shape.len() != 2 || array.shape[1] != 3 {
-            return Err(format!("{file}: wanted [elements, 3], found {:?}", array.shape));
+            return Err(format!(
+                "{file}: wanted [elements, 3], found {:?}",
+                array.shape
+            ));
         }
-        Ok(Some(array.values.chunks_exact(3).map(|e| [e[0], e[1], e[2]]).collect()))
+        Ok(Some(
+            array
+                .values
+                .chunks_exact(3)
+                .map(|e| [e[0], e[1], e[2]])
+                .collect(),
+        ))
     }
 }
