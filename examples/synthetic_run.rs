@@ -17,8 +17,8 @@ use phasetune::record::{
 use phasetune::space::{Configuration, Parameter};
 use phasetune::stats::{self, Comparison, Warning};
 use phasetune::trial::{
-    Block, Cell, Ending, Invocation, PictureRecord, Purpose, Sample, Timing, VariantId, Verdict,
-    Work,
+    Block, Cell, Conditions, Ending, Invocation, PictureRecord, Purpose, Sample, Timing, VariantId,
+    Verdict, Work,
 };
 use phasetune::value::{Bytes, Nanoseconds, Value};
 use std::collections::BTreeMap;
@@ -553,6 +553,10 @@ impl Bench {
             worker: self.worker,
             elapsed: Nanoseconds(self.clock - began + 4e7),
             cells,
+            conditions: Conditions {
+                load: Some(0.4),
+                ..Conditions::default()
+            },
         }
     }
 

@@ -112,6 +112,28 @@ pub struct Block {
     pub elapsed: Nanoseconds,
     /// In the order in which they ran.
     pub cells: Vec<Cell>,
+    #[serde(default)]
+    pub conditions: Conditions,
+}
+
+/// The machine while a block ran, as its operating system tells; what it does not tell is absent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Conditions {
+    /// Share of all processors' time that a hypervisor gave to other machines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steal: Option<f64>,
+    /// Share of the block's time in which some task waited for a processor (pressure stall).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stall: Option<f64>,
+    /// Load average of the last minute, for each processor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load: Option<f64>,
+    /// Mean clock of the processors at the block's end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub megahertz: Option<f64>,
+    /// Times that a processor slowed itself down for its heat.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throttled: Option<u64>,
 }
 
 /// What was found about one variant (STATISTICS, "Verdicts").

@@ -3,11 +3,11 @@
 use super::ledger::Ledger;
 use super::variants::Candidate;
 use super::{Error, Event, Observer};
-use crate::measure::{BlockOrder, CellOrder};
-use crate::plan::{Objective, Plan};
+use crate::measure::{AUTO_WARM_UP_NS, BlockOrder, CellOrder};
+use crate::plan::{Objective, Plan, WarmUp};
 use crate::record::objective;
 use crate::stats::{self, Comparison, Decision, Observed, RACE_LOOKS, Schedule};
-use crate::trial::{Block, Cell, Ending, Purpose, VariantId};
+use crate::trial::{Block, Cell, Conditions, Ending, Purpose, VariantId};
 use crate::value::Nanoseconds;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -31,6 +31,7 @@ pub(super) struct Series {
     pub(super) observed: Vec<Observed>,
     pub(super) blocks: u32,
     workers: BTreeSet<u32>,
+    pub(super) conditions: Vec<Conditions>,
 }
 
 impl Series {
@@ -57,6 +58,7 @@ impl Series {
         }
         self.blocks += 1;
         self.workers.insert(block.worker);
+        self.conditions.push(block.conditions);
         for column in self.values.values_mut() {
             column.resize(self.blocks as usize, None);
         }
@@ -148,8 +150,7 @@ impl Board<'_, '_> {
             warm_up: self.plan.protocol.warm_up,
             warm_up_limit: Nanoseconds(limit),
             counts_memory: self.plan.objective == Objective::PeakMemory,
-            // A process is one draw of memory layout: even a comparison that ends early must come from five of them.
-            blocks_per_worker: (planned / 8).max(1),
+            blocks_per_worker: blocks_per_worker(planned),
         };
         let block = self.ledger.block(self.case, self.phase, &order)?;
         self.elapsed.0 += block.elapsed.0;
@@ -334,6 +335,20 @@ impl Board<'_, '_> {
         Ok(series)
     }
 
+    /// What `blocks` blocks of cells that last `block` together are expected to cost, with the warm-up of their workers.
+    pub(super) fn cost(&self, blocks: u32, block: f64) -> f64 {
+        let workers = blocks.div_ceil(blocks_per_worker(blocks));
+        let start = match self.plan.protocol.warm_up {
+            _ if self.starts_processes() => 0.0,
+            WarmUp::Auto => AUTO_WARM_UP_NS,
+            WarmUp::Time(time) => time.0,
+            WarmUp::Invocations(n) => f64::from(n) * block,
+        };
+        // Each worker also runs a block that does not count.
+        let burn_in = block / f64::from(self.repetitions);
+        f64::from(blocks) * block + f64::from(workers) * (start + burn_in)
+    }
+
     /// Whether every invocation is a process of its own anyway.
     fn starts_processes(&self) -> bool {
         matches!(self.plan.workload, crate::plan::WorkloadChoice::Command(_))
@@ -346,6 +361,11 @@ impl Board<'_, '_> {
             .filter(|v| *v != VariantId::REFERENCE && !self.candidates[v.0 as usize].is_canary)
             .collect()
     }
+}
+
+/// A process is one draw of memory layout: even a comparison that ends early must come from five of them.
+fn blocks_per_worker(planned: u32) -> u32 {
+    (planned / 8).max(1)
 }
 
 /// FNV-1a over the words, mixed with the plan's seed: the same plan draws the same orders.

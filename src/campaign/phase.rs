@@ -575,15 +575,20 @@ fn screen(
     let protocol = &board.plan.protocol;
     let alpha = 1.0 - protocol.confidence;
     let left = (protocol.time_limit.0 - board.elapsed.0).max(0.0);
-    let cost = |ids: &[VariantId]| -> f64 {
-        let one = |id: &VariantId| roster.checks[id.0 as usize].invocation.map_or(0.0, |t| t.0);
-        // A fifth on top for starting workers and warming up.
-        1.2 * f64::from(board.repetitions) * ids.iter().map(one).sum::<f64>()
-    };
-    let slowest_three = 3.0 * live.iter().map(|id| cost(&[*id])).fold(0.0, f64::max);
-    // The confirmation needs its share, but never more than half of what is left.
-    let reserve = (f64::from(CONFIRMATION_BLOCKS) * slowest_three).min(left / 2.0);
-    let affordable = ((left - reserve) / cost(live).max(1.0)).min(1e6) as u32;
+    let cells: Vec<f64> = live
+        .iter()
+        .map(|id| roster.checks[id.0 as usize].invocation)
+        .map(|time| f64::from(board.repetitions) * time.map_or(0.0, |t| t.0))
+        .collect();
+    // The confirmation needs its share, but never more than half of what is left. Only what is faster than the reference is
+    // confirmed, together with a runner-up.
+    let confirmed = 3.0 * cells.first().copied().unwrap_or(0.0);
+    let reserve = board.cost(CONFIRMATION_BLOCKS, confirmed).min(left / 2.0);
+    let block: f64 = cells.iter().sum();
+    let affordable = (0..=protocol.max_blocks)
+        .rev()
+        .find(|&n| board.cost(n, block) <= left - reserve)
+        .unwrap_or(0);
     let n_max = match phase.question {
         // Nothing is compared but the reference with its clone: enough to say what this machine resolves.
         Question::Baseline => affordable.min(protocol.max_blocks.min(protocol.min_blocks.max(20))),
@@ -815,6 +820,7 @@ fn detectable(findings: &Findings) -> Option<f64> {
 
 fn warnings(findings: &Findings) -> Vec<Warning> {
     let mut found = stats::diagnose(&findings.screen.observed);
+    found.extend(stats::disturbances(&findings.screen.conditions));
     if let Some(canary) = &findings.canary
         && canary.p_value < CANARY_ALPHA
     {

@@ -74,6 +74,9 @@ pub fn calibrate(
             }
         })
         .collect();
+    let conditions: Vec<_> = blocks.iter().map(|block| block.conditions).collect();
+    let mut warnings = stats::diagnose(&observed);
+    warnings.extend(stats::disturbances(&conditions));
     Ok(Calibration {
         fingerprint,
         at,
@@ -86,7 +89,7 @@ pub fn calibrate(
         repetitions: repetitions as u32,
         lag1: lag1(&difference),
         position_p: stats::compare(&positions, 0.05, TICK, plan.protocol.seed).p_value,
-        warnings: stats::diagnose(&observed),
+        warnings,
     })
 }
 

@@ -2,6 +2,7 @@
 //! worker. What to measure and in which order is decided by the campaign, so that it can be recorded and repeated.
 #![allow(clippy::disallowed_methods, reason = "this module owns the clock")]
 mod check;
+mod conditions;
 pub mod memory;
 mod watchdog;
 
@@ -11,7 +12,7 @@ pub use watchdog::Watchdog;
 use crate::device::Device;
 use crate::plan::WarmUp;
 use crate::space::Configuration;
-use crate::trial::{Cell, Ending, Invocation, Purpose, Sample, Timing, VariantId};
+use crate::trial::{Cell, Conditions, Ending, Invocation, Purpose, Sample, Timing, VariantId};
 use crate::value::Nanoseconds;
 use crate::workload::{Executable, Workload};
 use serde::{Deserialize, Serialize};
@@ -54,8 +55,11 @@ pub trait Listener {
 /// An invocation lasts at least this long, or is measured as a batch: 1 ms is at least 1,000 ticks of every clock here.
 const SHORTEST_SAMPLE_NS: f64 = 1e6;
 
+/// A fresh worker runs the reference for this long.
+pub const AUTO_WARM_UP_NS: f64 = 5e8;
+
 /// More executables than this are not kept: their buffers would fill the memory of a race over hundreds of variants.
-const KEPT_EXECUTABLES: usize = 32;
+const KEPT_EXECUTABLES: usize = 64;
 
 /// A workload on its device with the executables that have been prepared: what a worker measures with.
 pub struct Bench {
@@ -93,8 +97,9 @@ impl Bench {
     }
 
     /// Measures one block. A worker that has not measured before warms up first and runs the block once as burn-in; those
-    /// samples are marked as warm-up.
-    pub fn block(&mut self, order: &BlockOrder, listener: &mut dyn Listener) {
+    /// samples are marked as warm-up. Returns what the machine was like meanwhile.
+    pub fn block(&mut self, order: &BlockOrder, listener: &mut dyn Listener) -> Conditions {
+        let reading = conditions::Reading::start();
         let mut warm_up_samples: BTreeMap<VariantId, Vec<Sample>> = BTreeMap::new();
         if !self.is_warm && self.workload.keeps_state() {
             self.warm_up(order, &mut warm_up_samples, listener);
@@ -112,6 +117,7 @@ impl Bench {
                 ending,
             });
         }
+        reading.end()
     }
 
     /// The reference until the clock and the count are satisfied, then every variant once. A variant that ends badly here
@@ -123,7 +129,7 @@ impl Bench {
         listener: &mut dyn Listener,
     ) {
         let (least, time) = match order.warm_up {
-            WarmUp::Auto => (3, 5e8_f64.min(order.warm_up_limit.0)),
+            WarmUp::Auto => (3, AUTO_WARM_UP_NS.min(order.warm_up_limit.0)),
             WarmUp::Invocations(n) => (n, 0.0),
             WarmUp::Time(time) => (1, time.0),
         };

@@ -148,6 +148,11 @@ pub(super) fn of_samples<'a>(
     t.whole("device_peak_bytes", "bytes", "peak memory of the device", |r| r.sample.invocation.device_peak.map(|b| b.0 as i64));
     // No workload measures energy yet; the column stands in DESIGN §6, so readers may rely on it.
     t.real("energy_j", "J", "energy of one invocation", |_| None);
+    t.real("steal", "", "share of the processors' time that a hypervisor gave to others while the block ran", |r| r.block.conditions.steal);
+    t.real("stall", "", "share of the block's time in which some task waited for a processor", |r| r.block.conditions.stall);
+    t.real("load", "", "load average of the last minute, for each processor", |r| r.block.conditions.load);
+    t.real("clock_mhz", "MHz", "mean clock of the processors at the block's end", |r| r.block.conditions.megahertz);
+    t.whole("throttled", "", "times that a processor slowed itself down for its heat while the block ran", |r| r.block.conditions.throttled.map(|n| n as i64));
     t.whole("batch", "", "invocations that the times are the mean of", |r| Some(r.sample.batch.into()));
     t.real("objective", "", "what the plan minimizes", |r| objective(r.sample, &r.header.plan));
     t.text("git_commit", "of the repository that the plan is in", |r| r.header.environment.git.as_ref().map(|g| g.commit.as_str()));

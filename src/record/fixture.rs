@@ -8,7 +8,9 @@ use crate::plan::{
 };
 use crate::space::Configuration;
 use crate::stats::Comparison;
-use crate::trial::{Block, Cell, Ending, Invocation, Purpose, Sample, Timing, VariantId, Verdict};
+use crate::trial::{
+    Block, Cell, Conditions, Ending, Invocation, Purpose, Sample, Timing, VariantId, Verdict,
+};
 use crate::value::{Bytes, Nanoseconds, Value};
 
 pub(super) fn header() -> Header {
@@ -115,6 +117,11 @@ pub(super) fn block(phase: &str, index: u32) -> Entry {
         worker: index,
         elapsed: Nanoseconds(4e6),
         cells: vec![cell(1), cell(0)],
+        conditions: Conditions {
+            steal: Some(0.01),
+            load: Some(0.5),
+            ..Conditions::default()
+        },
     };
     Entry::Block {
         case: String::new(),

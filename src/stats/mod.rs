@@ -2,6 +2,7 @@
 //! spending are behind them.
 mod decide;
 mod diagnose;
+mod disturbance;
 mod evalue;
 mod family;
 mod hodges_lehmann;
@@ -13,6 +14,7 @@ mod spending;
 
 pub use decide::{Decision, conclude, decide};
 pub use diagnose::{Observed, Warning, diagnose};
+pub use disturbance::disturbances;
 pub use evalue::e_value;
 pub use family::{Contender, Selection, holm, select};
 pub use race::{RACE_LOOKS, race_survivors};

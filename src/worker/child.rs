@@ -7,7 +7,7 @@
 use super::protocol::{LoadOrder, Reply, Request, receive, send};
 use super::{Runner, WorkerLost};
 use crate::measure::{BlockOrder, CheckOrder, Checked, ExpectOrder, memory};
-use crate::trial::{Block, Cell, Ending, VariantId};
+use crate::trial::{Block, Cell, Conditions, Ending, VariantId};
 use crate::value::{Bytes, Nanoseconds};
 use crate::workload::command::signal_name;
 use crate::workload::files;
@@ -183,7 +183,7 @@ impl Child {
     }
 
     /// Collects the cells of a block; the last is the one in which the worker died, if it did.
-    fn cells(&mut self, order: &BlockOrder) -> Result<Vec<Cell>, WorkerLost> {
+    fn cells(&mut self, order: &BlockOrder) -> Result<(Vec<Cell>, Conditions), WorkerLost> {
         let per_cell = self.load.trial_timeout.0 * f64::from(order.repetitions + 1);
         let deadline = per_cell + order.warm_up_limit.0 + GRACE;
         let mut cells: Vec<Cell> = Vec::new();
@@ -198,7 +198,7 @@ impl Child {
                     cells.push(cell);
                     continue;
                 }
-                Answer::Reply(Reply::BlockEnds) => return Ok(cells),
+                Answer::Reply(Reply::BlockEnds(conditions)) => return Ok((cells, conditions)),
                 Answer::Reply(Reply::Hangs(variant)) => {
                     running = variant;
                     self.retire();
@@ -216,7 +216,7 @@ impl Child {
                 samples: vec![],
                 ending,
             });
-            return Ok(cells);
+            return Ok((cells, Conditions::default()));
         }
     }
 }
@@ -227,7 +227,7 @@ impl Runner for Child {
         self.request(&Request::Block(order.clone()))?;
         let worker = self.started;
         let is_first = self.link.as_ref().is_some_and(|link| link.blocks_done == 0);
-        let cells = self.cells(order)?;
+        let (cells, conditions) = self.cells(order)?;
         let elapsed = since(started);
         if let Some(link) = &mut self.link {
             link.blocks_done += 1;
@@ -256,6 +256,7 @@ impl Runner for Child {
             worker,
             elapsed,
             cells,
+            conditions,
         })
     }
 

@@ -2,7 +2,7 @@
 //! same worker can be started on another node.
 use crate::measure::{BlockOrder, CheckOrder, Checked, ExpectOrder};
 use crate::plan::{DeviceChoice, WorkloadChoice};
-use crate::trial::{Cell, VariantId};
+use crate::trial::{Cell, Conditions, VariantId};
 use crate::value::{Bytes, Nanoseconds, Value};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::io::{self, BufRead, Read, Write};
@@ -41,7 +41,7 @@ pub(super) enum Reply {
     Checked(Box<Checked>),
     CellStarts(VariantId),
     CellEnds(Cell),
-    BlockEnds,
+    BlockEnds(Conditions),
     /// The request cannot be done, whatever the variant: a bad problem, an unreadable file.
     Refused(String),
     /// The last word of a worker whose invocation hangs; it exits after it.
