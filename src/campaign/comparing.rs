@@ -3,7 +3,7 @@
 use super::ledger::Ledger;
 use super::variants::Candidate;
 use super::{Error, Event, Observer};
-use crate::measure::{AUTO_WARM_UP_NS, BlockOrder, CellOrder};
+use crate::measure::{AUTO_WARM_UP_COUNT, AUTO_WARM_UP_NS, BlockOrder, CellOrder};
 use crate::plan::{Objective, Plan, WarmUp};
 use crate::record::objective;
 use crate::stats::{self, Comparison, Decision, Observed, RACE_LOOKS, Schedule};
@@ -35,7 +35,7 @@ pub(super) struct Series {
 }
 
 impl Series {
-    fn add(&mut self, block: &Block, plan: &Plan) {
+    pub(super) fn add(&mut self, block: &Block, plan: &Plan) {
         let mut predecessor = None;
         for (position, cell) in block.cells.iter().enumerate() {
             let value = cell_value(cell, plan);
@@ -121,7 +121,7 @@ pub(super) struct Board<'a, 'l> {
 
 impl Board<'_, '_> {
     /// Measures one block of the live variants in a fresh random order.
-    fn block(
+    pub(super) fn block(
         &mut self,
         purpose: Purpose,
         index: u32,
@@ -168,7 +168,7 @@ impl Board<'_, '_> {
         Ok(block)
     }
 
-    fn tell(
+    pub(super) fn tell(
         &mut self,
         block: (Purpose, u32, u32),
         live: usize,
@@ -335,18 +335,23 @@ impl Board<'_, '_> {
         Ok(series)
     }
 
-    /// What `blocks` blocks of cells that last `block` together are expected to cost, with the warm-up of their workers.
-    pub(super) fn cost(&self, blocks: u32, block: f64) -> f64 {
-        let workers = blocks.div_ceil(blocks_per_worker(blocks));
+    /// What so many blocks are expected to cost, with the warm-up of their workers. `cells`: expected time of each cell of a
+    /// block, the reference's first.
+    pub(super) fn cost(&self, blocks: u32, cells: &[f64]) -> f64 {
+        let block: f64 = cells.iter().sum();
+        if self.starts_processes() {
+            return f64::from(blocks) * block;
+        }
+        let once = |cell: f64| cell / f64::from(self.repetitions);
+        let reference = cells.first().copied().map_or(0.0, once);
         let start = match self.plan.protocol.warm_up {
-            _ if self.starts_processes() => 0.0,
-            WarmUp::Auto => AUTO_WARM_UP_NS,
+            WarmUp::Auto => AUTO_WARM_UP_NS.max(f64::from(AUTO_WARM_UP_COUNT) * reference),
             WarmUp::Time(time) => time.0,
-            WarmUp::Invocations(n) => f64::from(n) * block,
+            WarmUp::Invocations(n) => f64::from(n) * reference,
         };
-        // Each worker also runs a block that does not count.
-        let burn_in = block / f64::from(self.repetitions);
-        f64::from(blocks) * block + f64::from(workers) * (start + burn_in)
+        let workers = blocks.div_ceil(blocks_per_worker(blocks));
+        // Each worker also runs every variant once before it counts.
+        f64::from(blocks) * block + f64::from(workers) * (start + once(block))
     }
 
     /// Whether every invocation is a process of its own anyway.
@@ -363,9 +368,11 @@ impl Board<'_, '_> {
     }
 }
 
-/// A process is one draw of memory layout: even a comparison that ends early must come from five of them.
+/// A process is one draw of memory layout: even a comparison that ends early must come from five of them, and a short one has
+/// just five, since starting may cost more than measuring.
 fn blocks_per_worker(planned: u32) -> u32 {
-    (planned / 8).max(1)
+    let workers = if planned <= 16 { 5 } else { 8 };
+    (planned / workers).max(1)
 }
 
 /// FNV-1a over the words, mixed with the plan's seed: the same plan draws the same orders.

@@ -4,6 +4,7 @@ mod comparing;
 mod criteria;
 mod ledger;
 mod phase;
+mod searching;
 mod sessions;
 mod variants;
 

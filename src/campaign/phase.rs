@@ -1,12 +1,14 @@
 //! One phase from its question to its outcome: checks, race, comparison, confirmation, verdicts, what it keeps.
 use super::comparing::{Board, RACE_ABOVE, Series, TICK};
 use super::ledger::Ledger;
+use super::searching::Searched;
 use super::variants::{Candidate, Candidates, candidates, reference};
 use super::{Error, Event, FINAL, Observer, criteria, device_name, expected_file, picture_folder};
 use crate::accuracy::{Better, METRICS};
 use crate::measure::{CheckOrder, Checked, ExpectOrder};
-use crate::plan::{Case, Keep, Phase, Plan, Question, WorkloadChoice};
+use crate::plan::{Case, Keep, Phase, Plan, Question, Search, WorkloadChoice};
 use crate::record::{Final, Header, PhaseOutcome, Trial};
+use crate::search::{STRATEGIES, StrategyEntry};
 use crate::space::Configuration;
 use crate::stats::{self, Comparison, Contender, Schedule, Warning};
 use crate::trial::{Ending, Purpose, VariantId, Verdict};
@@ -26,7 +28,7 @@ const CANARY_ALPHA: f64 = 0.01;
 const REPEATED_BELOW_NS: f64 = 100e6;
 
 /// In a race, a variant whose first invocation lasted this many times the reference's is not measured further.
-const HOPELESS: f64 = 3.0;
+pub(super) const HOPELESS: f64 = 3.0;
 
 /// What is the same for all phases of a case.
 pub(super) struct Desk<'a> {
@@ -41,12 +43,12 @@ pub(super) struct Desk<'a> {
 }
 
 /// A phase after its checks: who may be measured, and why the others not.
-struct Roster {
-    candidates: Vec<Candidate>,
-    checks: Vec<Checked>,
+pub(super) struct Roster {
+    pub(super) candidates: Vec<Candidate>,
+    pub(super) checks: Vec<Checked>,
     /// Verdict and reason of those that are not measured, or may not win.
-    barred: BTreeMap<VariantId, (Verdict, String)>,
-    note: Option<String>,
+    pub(super) barred: BTreeMap<VariantId, (Verdict, String)>,
+    pub(super) note: Option<String>,
 }
 
 /// What measuring a phase gave.
@@ -103,20 +105,14 @@ impl<'a> Desk<'a> {
             index,
             variants: &names,
         });
-        let (roster, spent) = self.check_all(phase, list, note, ledger)?;
-        let mut board = Board {
-            plan: self.plan,
-            case: &self.case.name,
-            phase: &phase.name,
-            candidates: &roster.candidates,
-            ledger,
-            observer: &mut *self.observer,
-            repetitions: repetitions(self.header, &roster.checks[0]),
-            endings: BTreeMap::new(),
-            measured: vec![],
-            elapsed: spent,
+        let (mut roster, mut spent) = self.check_all(phase, list, note, ledger)?;
+        let searched = match learning(phase) {
+            Some(search) => Some(self.search(phase, search, &mut roster, &mut spent, ledger)?),
+            None => None,
         };
-        let findings = measure(&mut board, &roster, phase)?;
+        join_canary(&mut roster, phase);
+        let mut board = self.board(&phase.name, &roster, ledger, spent);
+        let findings = measure(&mut board, &roster, phase, searched)?;
         let endings = std::mem::take(&mut board.endings);
         let (elapsed, measured) = (board.elapsed, std::mem::take(&mut board.measured));
         board.ledger.runner.retire();
@@ -132,7 +128,7 @@ impl<'a> Desk<'a> {
     fn check_all(
         &mut self,
         phase: &Phase,
-        mut candidates: Vec<Candidate>,
+        candidates: Vec<Candidate>,
         note: Option<String>,
         ledger: &mut Ledger<'_>,
     ) -> Result<(Roster, Nanoseconds), Error> {
@@ -174,15 +170,6 @@ impl<'a> Desk<'a> {
             }
             checks.push(checked);
         }
-        let able = candidates.len() - 1 - barred.len();
-        if able >= CANARY_FROM || (candidates.len() == 1 && phase.question == Question::Baseline) {
-            candidates.push(Candidate {
-                name: "canary".into(),
-                configuration: candidates[0].configuration.clone(),
-                is_canary: true,
-            });
-            checks.push(checks[0].clone());
-        }
         Ok((
             Roster {
                 candidates,
@@ -194,8 +181,38 @@ impl<'a> Desk<'a> {
         ))
     }
 
+    /// Where the phase's blocks are measured.
+    pub(super) fn board<'b, 'l>(
+        &'b mut self,
+        phase: &'b str,
+        roster: &'b Roster,
+        ledger: &'b mut Ledger<'l>,
+        elapsed: Nanoseconds,
+    ) -> Board<'b, 'l> {
+        Board {
+            plan: self.plan,
+            case: &self.case.name,
+            phase,
+            candidates: &roster.candidates,
+            ledger,
+            observer: &mut *self.observer,
+            repetitions: repetitions(self.header, &roster.checks[0]),
+            endings: BTreeMap::new(),
+            measured: vec![],
+            elapsed,
+        }
+    }
+
+    pub(super) fn time_limit(&self) -> Nanoseconds {
+        self.plan.protocol.time_limit
+    }
+
+    pub(super) fn seed(&self) -> u64 {
+        self.plan.protocol.seed
+    }
+
     /// Has the expected output stored, once for a case; false where there is none to compare.
-    fn expect(&mut self, ledger: &mut Ledger<'_>) -> Result<bool, Error> {
+    pub(super) fn expect(&mut self, ledger: &mut Ledger<'_>) -> Result<bool, Error> {
         if let Some(known) = self.has_expected {
             return Ok(known);
         }
@@ -218,7 +235,7 @@ impl<'a> Desk<'a> {
     }
 
     /// The check of one candidate, and whether it was made only now.
-    fn check(
+    pub(super) fn check(
         &mut self,
         phase: &Phase,
         variant: VariantId,
@@ -260,7 +277,7 @@ impl<'a> Desk<'a> {
     }
 
     /// Why a checked variant can never win, if it cannot.
-    fn gate(&self, checked: &Checked) -> Option<(Verdict, String)> {
+    pub(super) fn gate(&self, checked: &Checked) -> Option<(Verdict, String)> {
         if let Some(verdict) = checked.ending.verdict() {
             return Some((verdict, checked.ending.sentence()));
         }
@@ -505,8 +522,35 @@ impl<'a> Desk<'a> {
     }
 }
 
+/// The search of a phase whose strategy learns from what it is told, with that strategy.
+fn learning(phase: &Phase) -> Option<(&Search, &'static StrategyEntry)> {
+    let Question::Search(search) = &phase.question else {
+        return None;
+    };
+    let entry = STRATEGIES.iter().find(|e| e.name == search.strategy)?;
+    entry.learns.then_some((search, entry))
+}
+
+fn join_canary(roster: &mut Roster, phase: &Phase) {
+    let able = roster.candidates.len() - 1 - roster.barred.len();
+    if able >= CANARY_FROM || (roster.candidates.len() == 1 && phase.question == Question::Baseline)
+    {
+        roster.candidates.push(Candidate {
+            name: "canary".into(),
+            configuration: roster.candidates[0].configuration.clone(),
+            is_canary: true,
+        });
+        roster.checks.push(roster.checks[0].clone());
+    }
+}
+
 /// Race, comparison, selection, confirmation.
-fn measure(board: &mut Board<'_, '_>, roster: &Roster, phase: &Phase) -> Result<Findings, Error> {
+fn measure(
+    board: &mut Board<'_, '_>,
+    roster: &Roster,
+    phase: &Phase,
+    searched: Option<Searched>,
+) -> Result<Findings, Error> {
     let mut findings = Findings::default();
     let reference = VariantId::REFERENCE;
     let ids = (0..roster.candidates.len() as u32).map(VariantId);
@@ -521,7 +565,12 @@ fn measure(board: &mut Board<'_, '_>, roster: &Roster, phase: &Phase) -> Result<
     }
     let protocol = &board.plan.protocol;
     let left = Nanoseconds((protocol.time_limit.0 - board.elapsed.0).max(0.0));
-    if rivals.len() > RACE_ABOVE {
+    if let Some(searched) = searched {
+        findings.race = Some(searched.series);
+        rivals = searched.finalists;
+        board.measured = searched.measured;
+        board.endings = searched.endings;
+    } else if rivals.len() > RACE_ABOVE {
         rivals = without_hopeless(rivals, roster);
         rivals.insert(0, reference);
         let (survivors, series) = board.race(rivals, Nanoseconds(left.0 * 0.4))?;
@@ -530,9 +579,9 @@ fn measure(board: &mut Board<'_, '_>, roster: &Roster, phase: &Phase) -> Result<
             .into_iter()
             .filter(|id| *id != reference)
             .collect();
-        if board.endings.contains_key(&reference) {
-            return Ok(findings);
-        }
+    }
+    if board.endings.contains_key(&reference) {
+        return Ok(findings);
     }
     let mut live = vec![reference];
     live.extend(&rivals);
@@ -582,12 +631,11 @@ fn screen(
         .collect();
     // The confirmation needs its share, but never more than half of what is left. Only what is faster than the reference is
     // confirmed, together with a runner-up.
-    let confirmed = 3.0 * cells.first().copied().unwrap_or(0.0);
-    let reserve = board.cost(CONFIRMATION_BLOCKS, confirmed).min(left / 2.0);
-    let block: f64 = cells.iter().sum();
+    let confirmed = [cells.first().copied().unwrap_or(0.0); 3];
+    let reserve = board.cost(CONFIRMATION_BLOCKS, &confirmed).min(left / 2.0);
     let affordable = (0..=protocol.max_blocks)
         .rev()
-        .find(|&n| board.cost(n, block) <= left - reserve)
+        .find(|&n| board.cost(n, &cells) <= left - reserve)
         .unwrap_or(0);
     let n_max = match phase.question {
         // Nothing is compared but the reference with its clone: enough to say what this machine resolves.

@@ -1,6 +1,6 @@
 //! What a phase compares: its reference, from what earlier phases kept, and its variants.
 use super::Error;
-use crate::plan::{Phase, Plan, Question, sweep_variants};
+use crate::plan::{Phase, Plan, Question, Search, sweep_variants};
 use crate::record::PhaseOutcome;
 use crate::search::STRATEGIES;
 use crate::space::{Configuration, Restriction, Space};
@@ -76,7 +76,7 @@ pub(super) fn candidates(
             .collect(),
         Question::Search(_) => {
             let (named, how) = searched(plan, phase, reference)?;
-            note = Some(how);
+            note = (!how.is_empty()).then_some(how);
             named
         }
         Question::Combine(names) => combined(names, reference, ended),
@@ -107,6 +107,19 @@ pub(super) fn candidates(
     Ok(Candidates { list, note })
 }
 
+/// The configurations that a search may try.
+pub(super) fn space_of(phase: &Phase, search: &Search) -> Result<Arc<Space>, Error> {
+    let wrong = |what: String| Error::Plan(format!("phase `{}`: {what}", phase.name));
+    let restrictions = search
+        .restrictions
+        .iter()
+        .map(|text| Restriction::parse(text, &search.parameters).map_err(|e| wrong(e.message)))
+        .collect::<Result<Vec<_>, _>>()?;
+    let space =
+        Space::new(search.parameters.clone(), restrictions).map_err(|e| wrong(e.to_string()))?;
+    Ok(Arc::new(space))
+}
+
 fn searched(
     plan: &Plan,
     phase: &Phase,
@@ -116,20 +129,20 @@ fn searched(
         unreachable!("asked of a search only")
     };
     let wrong = |what: String| Error::Plan(format!("phase `{}`: {what}", phase.name));
-    let restrictions = search
-        .restrictions
-        .iter()
-        .map(|text| Restriction::parse(text, &search.parameters).map_err(|e| wrong(e.message)))
-        .collect::<Result<Vec<_>, _>>()?;
-    let space =
-        Space::new(search.parameters.clone(), restrictions).map_err(|e| wrong(e.to_string()))?;
-    let space = Arc::new(space);
+    let space = space_of(phase, search)?;
     let entry = STRATEGIES
         .iter()
         .find(|entry| entry.name == search.strategy)
         .ok_or_else(|| wrong(format!("unknown strategy `{}`", search.strategy)))?;
-    let budget = search.evaluations.map_or(space.len(), |n| n as usize);
-    let asked = (entry.build)(space.clone(), plan.protocol.seed).ask(budget);
+    if entry.learns {
+        // It is asked again and again, between measurements.
+        return Ok((vec![], String::new()));
+    }
+    let count = space
+        .count()
+        .ok_or_else(|| wrong("the space is too large to list; add restrictions".into()))?;
+    let budget = search.evaluations.map_or(count, |n| count.min(n.into())) as usize;
+    let asked = (entry.build)(space.clone(), plan.protocol.seed, Some(budget)).ask(budget);
     let named = asked
         .into_iter()
         .map(|id| {
@@ -142,7 +155,7 @@ fn searched(
         "strategy {}: {} of {} configurations that satisfy the restrictions",
         entry.name,
         named.len(),
-        space.len()
+        count
     );
     Ok((named, how))
 }
@@ -190,7 +203,7 @@ fn combined(
 }
 
 /// `tile=64, threads=2`.
-fn name_of(values: &[(String, Value)]) -> String {
+pub(super) fn name_of(values: &[(String, Value)]) -> String {
     values
         .iter()
         .map(|(name, value)| format!("{name}={value}"))

@@ -59,14 +59,12 @@ fn describe(plan: &Plan, phase: &Phase) -> Result<Vec<String>, Failure> {
                 .iter()
                 .map(|p| p.values.len() as f64)
                 .product();
-            let n = search
-                .evaluations
-                .map_or(space.len(), |e| space.len().min(e as usize));
+            let valid = space.count().unwrap_or(u64::MAX);
+            let n = search.evaluations.map_or(valid, |e| valid.min(e.into())) as usize;
             (
                 format!(
                     "{} search: {n} of {} valid configurations ({all} before restrictions)",
-                    search.strategy,
-                    space.len()
+                    search.strategy, valid
                 ),
                 n,
             )

@@ -55,7 +55,8 @@ pub trait Listener {
 /// An invocation lasts at least this long, or is measured as a batch: 1 ms is at least 1,000 ticks of every clock here.
 const SHORTEST_SAMPLE_NS: f64 = 1e6;
 
-/// A fresh worker runs the reference for this long.
+/// A fresh worker runs the reference at least this often, and for at least this long.
+pub const AUTO_WARM_UP_COUNT: u32 = 3;
 pub const AUTO_WARM_UP_NS: f64 = 5e8;
 
 /// More executables than this are not kept: their buffers would fill the memory of a race over hundreds of variants.
@@ -129,7 +130,10 @@ impl Bench {
         listener: &mut dyn Listener,
     ) {
         let (least, time) = match order.warm_up {
-            WarmUp::Auto => (3, AUTO_WARM_UP_NS.min(order.warm_up_limit.0)),
+            WarmUp::Auto => (
+                AUTO_WARM_UP_COUNT,
+                AUTO_WARM_UP_NS.min(order.warm_up_limit.0),
+            ),
             WarmUp::Invocations(n) => (n, 0.0),
             WarmUp::Time(time) => (1, time.0),
         };

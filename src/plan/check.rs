@@ -72,7 +72,10 @@ const KINDS: &[&str] = &[
 ];
 
 /// Names of the search strategies that a plan may choose.
-const STRATEGIES: &[&str] = &["exhaustive", "random"];
+const STRATEGIES: &[&str] = &["auto", "exhaustive", "random", "bayesian"];
+
+/// So many configurations are tried whole where the plan gives a search no budget and no strategy.
+const FEW_CONFIGURATIONS: f64 = 64.0;
 
 /// What the check needs to know of the rest of the house, as data.
 pub(super) struct Known<'a> {
@@ -778,11 +781,12 @@ fn search(fields: &Fields<'_>, declaration: &Declaration, findings: &mut Finding
         .as_ref()
         .and_then(|b| b.quantity("time", parse_duration, findings));
     let strategy = match inner.text("strategy", findings).as_deref() {
-        // Until the search engine is here, everything is tried where it fits the budget, else a random part of it.
+        // What can be tried whole is; a larger space is searched.
         None | Some("auto") => {
             let all: f64 = parameters.iter().map(|p| p.values.len() as f64).product();
-            if evaluations.is_some_and(|n| f64::from(n) < all) {
-                "random"
+            let affordable = evaluations.map_or(FEW_CONFIGURATIONS, f64::from);
+            if affordable < all {
+                "bayesian"
             } else {
                 "exhaustive"
             }
@@ -792,13 +796,13 @@ fn search(fields: &Fields<'_>, declaration: &Declaration, findings: &mut Finding
             if !STRATEGIES.contains(&name)
                 && let Some(origin) = inner.get("strategy").map(|n| &n.origin)
             {
-                findings.unknown(origin, "strategy", name, &["auto", "exhaustive", "random"]);
+                findings.unknown(origin, "strategy", name, STRATEGIES);
             }
             name.to_owned()
         }
     };
     let all: f64 = parameters.iter().map(|p| p.values.len() as f64).product();
-    if all > 1e5 && evaluations.is_none() {
+    if all > 1e5 && evaluations.is_none() && strategy != "bayesian" {
         findings.add(
             &node.origin,
             format!("the search has {all} configurations and no budget"),

@@ -6,7 +6,8 @@ use std::collections::{BTreeSet, VecDeque};
 pub(super) const ENTRY: StrategyEntry = StrategyEntry {
     name: "exhaustive",
     about: "every configuration, in the order of the space",
-    build: |space, _seed| {
+    learns: false,
+    build: |space, _seed, _budget| {
         Box::new(Exhaustive {
             unasked: space.ids().collect(),
             told: BTreeSet::new(),
@@ -25,7 +26,7 @@ impl Strategy for Exhaustive {
         self.unasked.drain(..n.min(self.unasked.len())).collect()
     }
 
-    fn tell(&mut self, id: ConfigurationId, _outcome: Outcome) {
+    fn tell(&mut self, id: ConfigurationId, _outcome: Outcome, _seconds: f64) {
         self.told.insert(id);
     }
 }

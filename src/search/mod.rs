@@ -1,6 +1,13 @@
 //! Search strategies: which configuration to measure next. They never measure, print, or read a clock.
+mod bayesian;
+mod cost;
 mod exhaustive;
+mod history;
+mod model;
 mod random;
+mod recorded;
+
+pub use recorded::{Recorded, Yardstick};
 
 use crate::space::{ConfigurationId, Space};
 use std::sync::Arc;
@@ -25,7 +32,8 @@ pub trait Strategy: Send {
     ///
     /// Also called for configurations that were never asked (an earlier run that is resumed, the phase's reference), and
     /// again for one already told when more blocks have made its estimate better; the latest is the valid one.
-    fn tell(&mut self, id: ConfigurationId, outcome: Outcome);
+    /// `seconds`: what measuring it took, compiling included; dearer configurations must promise more.
+    fn tell(&mut self, id: ConfigurationId, outcome: Outcome, seconds: f64);
 }
 
 /// An entry of the registry.
@@ -34,11 +42,14 @@ pub struct StrategyEntry {
     pub name: &'static str,
     /// One sentence for `--help` and the report.
     pub about: &'static str,
-    pub build: fn(Arc<Space>, seed: u64) -> Box<dyn Strategy>,
+    /// Whether what it is told changes what it asks: then it is asked for one at a time.
+    pub learns: bool,
+    /// With the number of evaluations that it will be given, where that is known.
+    pub build: fn(Arc<Space>, seed: u64, budget: Option<usize>) -> Box<dyn Strategy>,
 }
 
 /// Every strategy, in the order in which `--help` lists them. To add one: its file, a `mod` line, and a line here.
-pub static STRATEGIES: &[StrategyEntry] = &[exhaustive::ENTRY, random::ENTRY];
+pub static STRATEGIES: &[StrategyEntry] = &[exhaustive::ENTRY, random::ENTRY, bayesian::ENTRY];
 
 #[cfg(test)]
 mod tests {
@@ -67,13 +78,13 @@ mod tests {
                 space(3, "x > 9"),
             ] {
                 let mut seen = BTreeSet::new();
-                let mut strategy = (entry.build)(space.clone(), 1);
-                let mut twin = (entry.build)(space.clone(), 1);
+                let mut strategy = (entry.build)(space.clone(), 1, Some(9));
+                let mut twin = (entry.build)(space.clone(), 1, Some(9));
                 let told = space.ids().next();
                 if let Some(id) = told {
                     // As when a run is resumed.
-                    strategy.tell(id, Outcome::Objective(1.0));
-                    twin.tell(id, Outcome::Objective(1.0));
+                    strategy.tell(id, Outcome::Objective(1.0), 1.0);
+                    twin.tell(id, Outcome::Objective(1.0), 1.0);
                 }
                 loop {
                     let ids = strategy.ask(3);
@@ -96,13 +107,13 @@ mod tests {
                             0 => Outcome::Failed,
                             n => Outcome::Objective(n as f64),
                         };
-                        strategy.tell(id, outcome.clone());
-                        twin.tell(id, outcome);
+                        strategy.tell(id, outcome.clone(), 1.0);
+                        twin.tell(id, outcome, 1.0);
                     }
                 }
                 assert_eq!(
-                    seen.len() + told.iter().len(),
-                    space.len(),
+                    Some((seen.len() + told.iter().len()) as u64),
+                    space.count(),
                     "{}: it tries everything",
                     entry.name
                 );

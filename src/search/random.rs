@@ -1,43 +1,35 @@
 //! Uniform sampling without replacement: the yardstick for every other strategy.
+use super::history::History;
 use super::{Outcome, Strategy, StrategyEntry};
-use crate::space::{ConfigurationId, Space};
+use crate::space::ConfigurationId;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use rand::seq::SliceRandom;
-use std::collections::BTreeSet;
 
 pub(super) const ENTRY: StrategyEntry = StrategyEntry {
     name: "random",
     about: "uniform sampling without replacement",
-    build: |space, seed| Box::new(Random::new(&space, seed)),
+    learns: false,
+    build: |space, seed, _budget| {
+        Box::new(Random {
+            history: History::new(space),
+            random: StdRng::seed_from_u64(seed),
+        })
+    },
 };
 
 struct Random {
-    /// Shuffled once; asking pops from the end.
-    unasked: Vec<ConfigurationId>,
-    told: BTreeSet<ConfigurationId>,
-}
-
-impl Random {
-    fn new(space: &Space, seed: u64) -> Random {
-        let mut unasked: Vec<_> = space.ids().collect();
-        unasked.shuffle(&mut StdRng::seed_from_u64(seed));
-        Random {
-            unasked,
-            told: BTreeSet::new(),
-        }
-    }
+    history: History,
+    random: StdRng,
 }
 
 impl Strategy for Random {
     fn ask(&mut self, n: usize) -> Vec<ConfigurationId> {
-        // What a resumed run told us is known already.
-        self.unasked.retain(|id| !self.told.contains(id));
-        let keep = self.unasked.len().saturating_sub(n);
-        self.unasked.split_off(keep)
+        (0..n)
+            .map_while(|_| self.history.ask_any(&mut self.random))
+            .collect()
     }
 
-    fn tell(&mut self, id: ConfigurationId, _outcome: Outcome) {
-        self.told.insert(id);
+    fn tell(&mut self, id: ConfigurationId, outcome: Outcome, _seconds: f64) {
+        self.history.tell(id, outcome);
     }
 }

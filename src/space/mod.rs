@@ -1,9 +1,14 @@
 //! Tuning parameters, restrictions and the valid configurations they leave.
+mod construct;
 mod restriction;
+mod sampled;
 
 pub use restriction::Restriction;
 
 use crate::value::Value;
+use construct::{Group, Trouble};
+use rand::{Rng, RngExt};
+use sampled::Sampled;
 use serde::{Deserialize, Serialize};
 
 /// A named, finite, ordered list of values.
@@ -15,7 +20,7 @@ pub struct Parameter {
 
 /// Position of a valid configuration in its [`Space`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct ConfigurationId(pub(crate) u32);
+pub struct ConfigurationId(pub u64);
 
 /// One value for each tuning parameter, in the order in which the workload declares them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -76,104 +81,297 @@ impl std::fmt::Display for SpaceError {
     }
 }
 
-/// More valid configurations than this are not held.
-const LARGEST: usize = 50_000_000;
+/// A group of tied parameters with more valid combinations than this is not listed.
+const LARGEST: usize = 20_000_000;
 
-/// All configurations that satisfy the restrictions, in the order of the parameters' values, the last parameter fastest.
+/// Which configurations count as neighbours; they differ in one parameter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Neighbourhood {
+    /// The next value up or down, where it is valid.
+    StrictlyAdjacent,
+    /// The nearest valid value up and down.
+    Adjacent,
+    /// Any other valid value.
+    Hamming,
+}
+
+/// All configurations that satisfy the restrictions. Held as the product of independent groups of parameters, each listed as
+/// compact rows; a group too large to list is sampled and tested instead.
 #[derive(Clone, Debug)]
 pub struct Space {
     parameters: Vec<Parameter>,
-    /// One digit a parameter, row after row.
-    digits: Vec<u16>,
+    /// Group and column of each parameter.
+    places: Vec<(usize, usize)>,
+    parts: Vec<Part>,
+}
+
+#[derive(Clone, Debug)]
+enum Part {
+    Listed(Group),
+    Sampled(Sampled),
+}
+
+impl Part {
+    /// Numbers that its combinations are written as: 0..size.
+    fn size(&self) -> u64 {
+        match self {
+            Part::Listed(group) => (group.rows.len() / group.parameters.len()) as u64,
+            Part::Sampled(sampled) => sampled.size,
+        }
+    }
+
+    fn parameters(&self) -> &[usize] {
+        match self {
+            Part::Listed(group) => &group.parameters,
+            Part::Sampled(sampled) => sampled.parameters(),
+        }
+    }
+
+    fn digits(&self, rank: u64) -> Vec<u16> {
+        match self {
+            Part::Listed(group) => {
+                let width = group.parameters.len();
+                group.rows[rank as usize * width..][..width].to_vec()
+            }
+            Part::Sampled(sampled) => sampled.digits(rank),
+        }
+    }
+
+    /// The number of a combination; absent if it is not valid.
+    fn rank(&self, digits: &[u16]) -> Option<u64> {
+        match self {
+            Part::Listed(group) => {
+                let (mut low, mut high) = (0, self.size() as usize);
+                let width = digits.len();
+                while low < high {
+                    let middle = low.midpoint(high);
+                    match group.rows[middle * width..][..width].cmp(digits) {
+                        std::cmp::Ordering::Equal => return Some(middle as u64),
+                        std::cmp::Ordering::Less => low = middle + 1,
+                        std::cmp::Ordering::Greater => high = middle,
+                    }
+                }
+                None
+            }
+            Part::Sampled(sampled) => sampled.rank(digits),
+        }
+    }
 }
 
 impl Space {
-    /// Enumerates depth first and tests each restriction as soon as the last parameter that it reads is bound.
-    ///
     /// # Errors
-    /// A restriction that divides by zero or overflows, or a space too large to hold.
+    /// A restriction that divides by zero or overflows, or a space of more than 2^64 points.
     pub fn new(
         parameters: Vec<Parameter>,
         restrictions: Vec<Restriction>,
     ) -> Result<Space, SpaceError> {
-        let whole = |message: String| SpaceError {
+        let wrong = |message: String| SpaceError {
             message,
             start: 0,
             end: 0,
             help: None,
         };
-        let width = parameters.len();
-        let mut due: Vec<Vec<&Restriction>> = vec![vec![]; width.max(1)];
-        for restriction in &restrictions {
-            due[restriction.reads.last().copied().unwrap_or(0)].push(restriction);
+        let mut space = Space {
+            places: vec![(0, 0); parameters.len()],
+            parts: vec![],
+            parameters,
+        };
+        let parameters = &space.parameters;
+        // What reads no parameter holds for all configurations or for none.
+        let first = construct::first_values(parameters);
+        let mut is_empty = parameters.is_empty() || parameters.iter().any(|p| p.values.is_empty());
+        for constant in restrictions.iter().filter(|r| r.reads.is_empty()) {
+            is_empty |= !constant.admits(&first).map_err(wrong)?;
         }
-        let mut digits: Vec<u16> = vec![];
-        // Slots beyond the bound ones hold first values; no restriction that is due reads them.
-        let mut values: Vec<Value> = vec![];
-        for parameter in &parameters {
-            let Some(first) = parameter.values.first() else {
-                return Ok(Space {
-                    parameters: parameters.clone(),
-                    digits,
-                });
+        if is_empty {
+            return Ok(space);
+        }
+        let mut size = 1_u64;
+        for group in construct::groups(parameters.len(), &restrictions) {
+            let tied: Vec<Restriction> = restrictions
+                .iter()
+                .filter(|r| r.reads.first().is_some_and(|p| group.contains(p)))
+                .cloned()
+                .collect();
+            let order = construct::order(&group, parameters, &tied);
+            let part = match construct::enumerate(order.clone(), parameters, &tied, LARGEST) {
+                Ok(group) => Part::Listed(group),
+                Err(Trouble::Wrong(message)) => return Err(wrong(message)),
+                Err(Trouble::TooLarge) => {
+                    Part::Sampled(Sampled::new(order, parameters, tied).map_err(wrong)?)
+                }
             };
-            values.push(first.clone());
-        }
-        let mut current = vec![0_usize; width];
-        let mut level = 0;
-        if width == 0 {
-            return Ok(Space { parameters, digits });
-        }
-        loop {
-            if current[level] == parameters[level].values.len() {
-                if level == 0 {
-                    break;
-                }
-                current[level] = 0;
-                level -= 1;
-                current[level] += 1;
-                continue;
+            size = size
+                .checked_mul(part.size())
+                .ok_or_else(|| wrong("the space has more than 2^64 points".into()))?;
+            for (column, p) in part.parameters().iter().enumerate() {
+                space.places[*p] = (space.parts.len(), column);
             }
-            values[level] = parameters[level].values[current[level]].clone();
-            let mut admitted = true;
-            for restriction in &due[level] {
-                admitted = admitted && restriction.admits(&values).map_err(whole)?;
-            }
-            if !admitted {
-                current[level] += 1;
-            } else if level + 1 == width {
-                if digits.len() / width >= LARGEST {
-                    return Err(whole(format!(
-                        "more than {LARGEST} configurations satisfy the restrictions; add restrictions or use fewer values"
-                    )));
-                }
-                digits.extend(current.iter().map(|&d| d as u16));
-                current[level] += 1;
-            } else {
-                level += 1;
-            }
+            space.parts.push(part);
         }
-        Ok(Space { parameters, digits })
+        if size == 0 {
+            space.parts.clear();
+        }
+        Ok(space)
     }
 
-    pub fn len(&self) -> usize {
-        self.digits.len() / self.parameters.len().max(1)
+    /// Exactly these configurations, given as value indices: a space that somebody else enumerated.
+    ///
+    /// # Errors
+    /// A row that is too short, or has an index beyond its parameter's values.
+    pub fn listed(parameters: Vec<Parameter>, mut rows: Vec<Vec<u16>>) -> Result<Space, String> {
+        let fits = |row: &Vec<u16>| {
+            row.len() == parameters.len()
+                && row
+                    .iter()
+                    .zip(&parameters)
+                    .all(|(d, p)| usize::from(*d) < p.values.len())
+        };
+        if let Some(wrong) = rows.iter().find(|row| !fits(row)) {
+            return Err(format!(
+                "{wrong:?} are not the indices of {} values",
+                parameters.len()
+            ));
+        }
+        rows.sort_unstable();
+        rows.dedup();
+        let group = Group {
+            parameters: (0..parameters.len()).collect(),
+            rows: rows.concat(),
+        };
+        Ok(Space {
+            places: (0..parameters.len()).map(|p| (0, p)).collect(),
+            parts: if rows.is_empty() {
+                vec![]
+            } else {
+                vec![Part::Listed(group)]
+            },
+            parameters,
+        })
+    }
+
+    pub fn parameters(&self) -> &[Parameter] {
+        &self.parameters
+    }
+
+    /// How many configurations are valid; absent where the space is too large to count.
+    pub fn count(&self) -> Option<u64> {
+        let is_listed = self
+            .parts
+            .iter()
+            .all(|part| matches!(part, Part::Listed(_)));
+        is_listed.then(|| {
+            self.parts.iter().map(Part::size).product::<u64>() * u64::from(!self.is_empty())
+        })
     }
 
     pub fn is_empty(&self) -> bool {
-        self.digits.is_empty()
+        self.parts.is_empty()
     }
 
-    pub fn ids(&self) -> impl Iterator<Item = ConfigurationId> + use<> {
-        (0..self.len() as u32).map(ConfigurationId)
+    /// All of them, one after the other. Slow where the space is too large to count.
+    pub fn ids(&self) -> impl Iterator<Item = ConfigurationId> + '_ {
+        let points = match self.is_empty() {
+            true => 0,
+            false => self.parts.iter().map(Part::size).product(),
+        };
+        let is_counted = self.count().is_some();
+        (0..points)
+            .map(ConfigurationId)
+            .filter(move |id| is_counted || self.find(&self.digits(*id)).is_some())
+    }
+
+    /// Index of the value of each parameter.
+    pub fn digits(&self, id: ConfigurationId) -> Vec<u16> {
+        let mut found = vec![0; self.parameters.len()];
+        let mut rest = id.0;
+        for part in self.parts.iter().rev() {
+            let size = part.size();
+            for (p, digit) in part.parameters().iter().zip(part.digits(rest % size)) {
+                found[*p] = digit;
+            }
+            rest /= size;
+        }
+        found
+    }
+
+    /// The configuration of these value indices, one a parameter, if it is valid.
+    pub fn find(&self, digits: &[u16]) -> Option<ConfigurationId> {
+        let mut id = 0;
+        for part in &self.parts {
+            let own: Vec<u16> = part.parameters().iter().map(|p| digits[*p]).collect();
+            id = id * part.size() + part.rank(&own)?;
+        }
+        (!self.is_empty()).then_some(ConfigurationId(id))
     }
 
     pub fn configuration(&self, id: ConfigurationId) -> Configuration {
-        let width = self.parameters.len();
-        let row = &self.digits[id.0 as usize * width..][..width];
-        let value =
-            |(p, &d): (&Parameter, &u16)| (p.name.clone(), p.values[usize::from(d)].clone());
-        Configuration::new(self.parameters.iter().zip(row).map(value).collect())
+        let digits = self.digits(id);
+        let value = |(p, d): (&Parameter, u16)| (p.name.clone(), p.values[usize::from(d)].clone());
+        Configuration::new(self.parameters.iter().zip(digits).map(value).collect())
+    }
+
+    /// Which configuration has these values; values of other names do not matter.
+    pub fn locate(&self, configuration: &Configuration) -> Option<ConfigurationId> {
+        let digit = |p: &Parameter| {
+            let value = configuration.get(&p.name)?;
+            Some(p.values.iter().position(|v| v == value)? as u16)
+        };
+        let digits: Option<Vec<u16>> = self.parameters.iter().map(digit).collect();
+        self.find(&digits?)
+    }
+
+    /// Every valid configuration that differs in one parameter.
+    pub fn neighbours(
+        &self,
+        id: ConfigurationId,
+        neighbourhood: Neighbourhood,
+    ) -> Vec<ConfigurationId> {
+        let mut digits = self.digits(id);
+        let mut found = vec![];
+        for p in 0..self.parameters.len() {
+            self.line(&mut digits, p, neighbourhood, &mut found);
+        }
+        found
+    }
+
+    /// Valid configurations that differ from `digits` in parameter `p`; `digits` are as before afterwards.
+    fn line(
+        &self,
+        digits: &mut [u16],
+        p: usize,
+        neighbourhood: Neighbourhood,
+        found: &mut Vec<ConfigurationId>,
+    ) {
+        let (own, count) = (digits[p], self.parameters[p].values.len() as u16);
+        let mut try_all = |values: &mut dyn Iterator<Item = u16>, is_enough: bool| {
+            for value in values {
+                digits[p] = value;
+                let id = self.find(digits);
+                found.extend(id);
+                if is_enough && (id.is_some() || neighbourhood == Neighbourhood::StrictlyAdjacent) {
+                    break;
+                }
+            }
+        };
+        let stops = neighbourhood != Neighbourhood::Hamming;
+        try_all(&mut (0..own).rev(), stops);
+        try_all(&mut (own + 1..count), stops);
+        digits[p] = own;
+    }
+
+    /// One at random, each as likely as any other. Absent in an empty space, or where a million attempts at a space too large to
+    /// count found none.
+    pub fn sample(&self, random: &mut impl Rng) -> Option<ConfigurationId> {
+        let mut id = 0;
+        for part in &self.parts {
+            let rank = match part {
+                Part::Listed(_) => random.random_range(0..part.size()),
+                Part::Sampled(sampled) => sampled.sample(random)?,
+            };
+            id = id * part.size() + rank;
+        }
+        (!self.is_empty()).then_some(ConfigurationId(id))
     }
 }
 
@@ -214,9 +412,9 @@ mod tests {
             let space = Space::new(grid(), restrictions).unwrap();
             let mut brute = 0;
             for (x, y, z) in (1..=5).flat_map(|x| (1..=4).flat_map(move |y| (1..=3).map(move |z| (x, y, z)))) {
-                brute += usize::from(x * y * z <= bound && (x + z) % modulus == 0 && (y >= z || x == 1));
+                brute += u64::from(x * y * z <= bound && (x + z) % modulus == 0 && (y >= z || x == 1));
             }
-            prop_assert_eq!(space.len(), brute);
+            prop_assert_eq!(space.count(), Some(brute));
         }
     }
 

@@ -117,11 +117,34 @@ impl Restriction {
     /// Division by zero, overflow: a mistake in the restriction, never simply false.
     pub fn admits(&self, values: &[Value]) -> Result<bool, String> {
         match self.root.value(values) {
-            Ok(value) => Ok(is_true(&value)),
+            Ok(value) => Ok(value.is_true()),
             Err(Trouble::Type(message) | Trouble::Arithmetic(message)) => {
                 Err(format!("`{}`: {message}", self.text))
             }
         }
+    }
+
+    /// The parts of a conjunction, each with what it reads: a part can be tested before the others' parameters are bound. They
+    /// are tested in their order, so what an earlier part excludes is never evaluated in a later one.
+    pub(super) fn conjuncts(&self) -> Vec<Restriction> {
+        let parts = match &self.root {
+            Expression::And(parts) => parts.clone(),
+            whole => vec![whole.clone()],
+        };
+        parts
+            .into_iter()
+            .map(|root| {
+                let mut reads = vec![];
+                root.slots(&mut reads);
+                reads.sort_unstable();
+                reads.dedup();
+                Restriction {
+                    text: self.text.clone(),
+                    root,
+                    reads,
+                }
+            })
+            .collect()
     }
 }
 
@@ -139,60 +162,92 @@ enum Trouble {
     Arithmetic(String),
 }
 
-fn is_true(value: &Value) -> bool {
-    match value {
-        Value::Bool(b) => *b,
-        Value::Int(i) => *i != 0,
-        Value::Float(f) => *f != 0.0,
-        Value::Text(t) => !t.is_empty(),
+/// A value on its way through an expression: evaluating copies and allocates nothing.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Operand<'a> {
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    Text(&'a str),
+}
+
+impl<'a> Operand<'a> {
+    fn of(value: &'a Value) -> Operand<'a> {
+        match value {
+            Value::Bool(b) => Operand::Bool(*b),
+            Value::Int(i) => Operand::Int(*i),
+            Value::Float(f) => Operand::Float(*f),
+            Value::Text(t) => Operand::Text(t),
+        }
+    }
+
+    fn is_true(self) -> bool {
+        match self {
+            Operand::Bool(b) => b,
+            Operand::Int(i) => i != 0,
+            Operand::Float(f) => f != 0.0,
+            Operand::Text(t) => !t.is_empty(),
+        }
+    }
+
+    fn number(self) -> Option<f64> {
+        match self {
+            Operand::Bool(b) => Some(f64::from(u8::from(b))),
+            Operand::Int(i) => Some(i as f64),
+            Operand::Float(f) => Some(f),
+            Operand::Text(_) => None,
+        }
+    }
+
+    fn whole(self) -> Option<i64> {
+        match self {
+            Operand::Bool(b) => Some(i64::from(b)),
+            Operand::Int(i) => Some(i),
+            _ => None,
+        }
     }
 }
 
-fn number(value: &Value) -> Option<f64> {
-    match value {
-        Value::Bool(b) => Some(f64::from(u8::from(*b))),
-        Value::Int(i) => Some(*i as f64),
-        Value::Float(f) => Some(*f),
-        Value::Text(_) => None,
-    }
-}
-
-fn whole(value: &Value) -> Option<i64> {
-    match value {
-        Value::Bool(b) => Some(i64::from(*b)),
-        Value::Int(i) => Some(*i),
-        _ => None,
+impl std::fmt::Display for Operand<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let value = match *self {
+            Operand::Bool(b) => Value::Bool(b),
+            Operand::Int(i) => Value::Int(i),
+            Operand::Float(x) => Value::Float(x),
+            Operand::Text(t) => Value::Text(t.into()),
+        };
+        write!(f, "{value}")
     }
 }
 
 impl Expression {
-    fn value(&self, slots: &[Value]) -> Result<Value, Trouble> {
+    fn value<'a>(&'a self, slots: &'a [Value]) -> Result<Operand<'a>, Trouble> {
         Ok(match self {
-            Expression::Constant(value) => value.clone(),
-            Expression::Slot(i) => slots[*i].clone(),
-            Expression::Not(inner) => Value::Bool(!is_true(&inner.value(slots)?)),
+            Expression::Constant(value) => Operand::of(value),
+            Expression::Slot(i) => Operand::of(&slots[*i]),
+            Expression::Not(inner) => Operand::Bool(!inner.value(slots)?.is_true()),
             Expression::Negate(inner) => match inner.value(slots)? {
-                Value::Float(f) => Value::Float(-f),
-                Value::Text(t) => {
+                Operand::Float(f) => Operand::Float(-f),
+                Operand::Text(t) => {
                     return Err(Trouble::Type(format!("`-` wants a number, not '{t}'")));
                 }
-                other => Value::Int(-whole(&other).unwrap_or(0)),
+                other => Operand::Int(-other.whole().unwrap_or(0)),
             },
             Expression::And(all) => {
                 for part in all {
-                    if !is_true(&part.value(slots)?) {
-                        return Ok(Value::Bool(false));
+                    if !part.value(slots)?.is_true() {
+                        return Ok(Operand::Bool(false));
                     }
                 }
-                Value::Bool(true)
+                Operand::Bool(true)
             }
             Expression::Or(all) => {
                 for part in all {
-                    if is_true(&part.value(slots)?) {
-                        return Ok(Value::Bool(true));
+                    if part.value(slots)?.is_true() {
+                        return Ok(Operand::Bool(true));
                     }
                 }
-                Value::Bool(false)
+                Operand::Bool(false)
             }
             Expression::Chain(first, rest) => {
                 let mut left = first.value(slots)?;
@@ -202,23 +257,23 @@ impl Expression {
                     {
                         let mut found = false;
                         for item in items {
-                            found |= equal(&left, &item.value(slots)?);
+                            found |= equal(left, item.value(slots)?);
                         }
-                        return Ok(Value::Bool(found == (*comparison == Comparison::In)));
+                        return Ok(Operand::Bool(found == (*comparison == Comparison::In)));
                     }
                     let right = right.value(slots)?;
-                    if !compare(*comparison, &left, &right)? {
-                        return Ok(Value::Bool(false));
+                    if !compare(*comparison, left, right)? {
+                        return Ok(Operand::Bool(false));
                     }
                     left = right;
                 }
-                Value::Bool(true)
+                Operand::Bool(true)
             }
             Expression::Binary(operator, a, b) => {
-                calculate(*operator, &a.value(slots)?, &b.value(slots)?)?
+                calculate(*operator, a.value(slots)?, b.value(slots)?)?
             }
             Expression::Choice { condition, yes, no } => {
-                let taken = if is_true(&condition.value(slots)?) {
+                let taken = if condition.value(slots)?.is_true() {
                     yes
                 } else {
                     no
@@ -231,26 +286,52 @@ impl Expression {
             }
         })
     }
+
+    fn slots(&self, found: &mut Vec<usize>) {
+        match self {
+            Expression::Constant(_) => {}
+            Expression::Slot(i) => found.push(*i),
+            Expression::Not(inner) | Expression::Negate(inner) => inner.slots(found),
+            Expression::And(all)
+            | Expression::Or(all)
+            | Expression::Call(_, all)
+            | Expression::List(all) => all.iter().for_each(|part| part.slots(found)),
+            Expression::Chain(first, rest) => {
+                first.slots(found);
+                rest.iter().for_each(|(_, part)| part.slots(found));
+            }
+            Expression::Binary(_, a, b) => {
+                a.slots(found);
+                b.slots(found);
+            }
+            Expression::Choice { condition, yes, no } => {
+                for part in [condition, yes, no] {
+                    part.slots(found);
+                }
+            }
+        }
+    }
 }
 
-fn equal(a: &Value, b: &Value) -> bool {
-    match (number(a), number(b)) {
+fn equal(a: Operand<'_>, b: Operand<'_>) -> bool {
+    match (a.number(), b.number()) {
         (Some(x), Some(y)) => x == y,
         _ => a == b,
     }
 }
 
-fn compare(comparison: Comparison, a: &Value, b: &Value) -> Result<bool, Trouble> {
+fn compare(comparison: Comparison, a: Operand<'_>, b: Operand<'_>) -> Result<bool, Trouble> {
     use std::cmp::Ordering::{Equal, Greater, Less};
     if comparison == Comparison::Equal || comparison == Comparison::Unequal {
         return Ok(equal(a, b) == (comparison == Comparison::Equal));
     }
     let order = match (a, b) {
-        (Value::Text(x), Value::Text(y)) => Some(x.cmp(y)),
-        _ => match (whole(a), whole(b)) {
+        (Operand::Text(x), Operand::Text(y)) => Some(x.cmp(y)),
+        _ => match (a.whole(), b.whole()) {
             (Some(x), Some(y)) => Some(x.cmp(&y)),
-            _ => number(a)
-                .zip(number(b))
+            _ => a
+                .number()
+                .zip(b.number())
                 .and_then(|(x, y)| x.partial_cmp(&y)),
         },
     };
@@ -268,11 +349,15 @@ fn compare(comparison: Comparison, a: &Value, b: &Value) -> Result<bool, Trouble
     })
 }
 
-fn calculate(operator: Operator, a: &Value, b: &Value) -> Result<Value, Trouble> {
+fn calculate<'a>(
+    operator: Operator,
+    a: Operand<'a>,
+    b: Operand<'a>,
+) -> Result<Operand<'a>, Trouble> {
     let too_large =
         || Trouble::Arithmetic(format!("{a} and {b}: the result is too large for 64 bits"));
     let by_zero = || Trouble::Arithmetic(format!("{a} is divided by zero"));
-    if let (Some(x), Some(y)) = (whole(a), whole(b)) {
+    if let (Some(x), Some(y)) = (a.whole(), b.whole()) {
         let result = match operator {
             Operator::Add => x.checked_add(y),
             Operator::Subtract => x.checked_sub(y),
@@ -282,7 +367,7 @@ fn calculate(operator: Operator, a: &Value, b: &Value) -> Result<Value, Trouble>
                 return if y == 0 {
                     Err(by_zero())
                 } else {
-                    Ok(Value::Float(x as f64 / y as f64))
+                    Ok(Operand::Float(x as f64 / y as f64))
                 };
             }
             Operator::FloorDivide | Operator::Modulo if y == 0 => return Err(by_zero()),
@@ -297,12 +382,12 @@ fn calculate(operator: Operator, a: &Value, b: &Value) -> Result<Value, Trouble>
                     r
                 }
             }),
-            Operator::Power if y < 0 => return Ok(Value::Float((x as f64).powf(y as f64))),
+            Operator::Power if y < 0 => return Ok(Operand::Float((x as f64).powf(y as f64))),
             Operator::Power => u32::try_from(y).ok().and_then(|y| x.checked_pow(y)),
         };
-        return result.map(Value::Int).ok_or_else(too_large);
+        return result.map(Operand::Int).ok_or_else(too_large);
     }
-    let (Some(x), Some(y)) = (number(a), number(b)) else {
+    let (Some(x), Some(y)) = (a.number(), b.number()) else {
         return Err(Trouble::Type(format!(
             "`{a}` and `{b}` are not both numbers"
         )));
@@ -315,7 +400,7 @@ fn calculate(operator: Operator, a: &Value, b: &Value) -> Result<Value, Trouble>
     {
         return Err(by_zero());
     }
-    Ok(Value::Float(match operator {
+    Ok(Operand::Float(match operator {
         Operator::Add => x + y,
         Operator::Subtract => x - y,
         Operator::Multiply => x * y,
@@ -326,29 +411,32 @@ fn calculate(operator: Operator, a: &Value, b: &Value) -> Result<Value, Trouble>
     }))
 }
 
-fn call(function: Function, arguments: &[Expression], slots: &[Value]) -> Result<Value, Trouble> {
-    let mut values = vec![];
+fn call<'a>(
+    function: Function,
+    arguments: &'a [Expression],
+    slots: &'a [Value],
+) -> Result<Operand<'a>, Trouble> {
+    let mut best: Option<(f64, Operand<'a>)> = None;
     for argument in arguments {
         let value = argument.value(slots)?;
-        if number(&value).is_none() {
+        let Some(number) = value.number() else {
             return Err(Trouble::Type(format!("'{value}' is no number")));
+        };
+        let is_better = best.is_none_or(|(b, _)| match function {
+            Function::Min => number < b,
+            Function::Max => number > b,
+            Function::Abs => false,
+        });
+        if is_better {
+            best = Some((number, value));
         }
-        values.push(value);
     }
-    let by = |a: &Value, b: &Value| {
-        number(a)
-            .unwrap_or(0.0)
-            .total_cmp(&number(b).unwrap_or(0.0))
-    };
-    let found = match function {
-        Function::Min => values.into_iter().min_by(by),
-        Function::Max => values.into_iter().max_by(by),
-        Function::Abs => values.into_iter().next().map(|v| match v {
-            Value::Float(f) => Value::Float(f.abs()),
-            other => Value::Int(whole(&other).unwrap_or(0).abs()),
-        }),
-    };
-    found.ok_or_else(|| Trouble::Type("a function without arguments".into()))
+    let (_, found) = best.ok_or_else(|| Trouble::Type("a function without arguments".into()))?;
+    Ok(match (function, found) {
+        (Function::Abs, Operand::Float(f)) => Operand::Float(f.abs()),
+        (Function::Abs, other) => Operand::Int(other.whole().unwrap_or(0).abs()),
+        _ => found,
+    })
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -190,3 +190,42 @@ fn results_for_programs_are_one_json_object() {
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
     assert!(json.is_object());
 }
+
+/// The quickest is the one with the smallest digits, 1.0 ms; the reference sleeps for 5.5.
+const SEARCH: &str = "
+name: t
+workload: {command: [sleep, '0.00{a}{b}']}
+protocol: {blocks: {min: 8, max: 12}, repetitions: 1}
+baseline: {a: 5, b: 5}
+phases:
+  - phase: nap
+    search:
+      parameters: {a: [1, 2, 3, 4, 5, 6, 7, 8, 9], b: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]}
+      restrictions: ['a * 10 + b != 10']
+      strategy: bayesian
+      budget: {evaluations: 18}
+";
+
+#[test]
+fn a_search_that_learns_finds_a_quick_one_among_many_it_never_tried() {
+    let bed = Bed::new(SEARCH);
+    let output = bed.run(&["run", "plan.yaml"]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let report = std::fs::read_to_string(bed.path().join("reports/t/results_summary.md")).unwrap();
+    assert!(report.contains("18 of 89 configurations"), "{report}");
+    let recommended = report.split("```yaml").nth(1).unwrap();
+    assert!(recommended.contains("a: 1 "), "{recommended}");
+}
+
+#[test]
+fn a_search_is_resumed_where_it_was_cut() {
+    let bed = Bed::new(SEARCH);
+    let mut child = bed.command(&["run", "plan.yaml"]).spawn().unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(700));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let output = bed.run(&["run", "plan.yaml"]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let report = std::fs::read_to_string(bed.path().join("reports/t/results_summary.md")).unwrap();
+    assert!(report.contains("18 of 89 configurations"), "{report}");
+}
