@@ -1,5 +1,7 @@
 //! From records to a document. Reads records only; the same records give the same bytes.
+mod against;
 mod markdown;
+mod numbers;
 mod plot;
 mod sections;
 mod write;
@@ -9,37 +11,83 @@ pub use write::{ReportError, write};
 use crate::record::{PhaseOutcome, Run, Trial};
 use crate::stats::Comparison;
 use crate::trial::Verdict;
-use crate::value::{Bytes, Nanoseconds};
+use std::collections::BTreeSet;
 
 /// A piece of the document. Text is plain here; the renderer escapes it, once.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "a report has some hundreds")]
 enum Piece {
     /// Level 2 or 3.
     Heading(u8, String),
     Paragraph(String),
+    /// What a reader in a hurry takes away.
+    Strong(String),
     List(Vec<String>),
     Table {
-        header: Vec<String>,
-        rows: Vec<Vec<String>>,
+        header: Vec<(String, Align)>,
+        rows: Vec<Row>,
     },
-    /// A picture: name without ending, under the report's folder; both PNG and SVG are written.
-    Figure {
-        figure: Figure,
-        caption: String,
-    },
+    Figure(Figure),
     Code {
         language: &'static str,
         text: String,
     },
+    /// Complete, but out of the way.
+    Folded {
+        summary: String,
+        pieces: Vec<Piece>,
+    },
 }
 
-/// What a figure shows; drawn when the report is written.
+/// A picture under the report's folder.
 #[derive(Clone, Debug, PartialEq)]
 struct Figure {
-    /// `plots/tiling_speedups`.
+    /// Without ending: `plots/tiling_speedups`.
     file: String,
-    drawing: plot::Drawing,
+    /// What it shows, for who cannot see it.
+    title: String,
+    /// How to read it.
+    caption: String,
+    sketch: plot::Sketch,
+    files: Files,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Files {
+    /// PNG for the document, SVG for print.
+    Both,
+    /// Pixels: a vector of them shows nothing more.
+    PngOnly,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Align {
+    Left,
+    /// Figures, whose digits then stand under one another.
+    Right,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Row {
+    cells: Vec<String>,
+    is_strong: bool,
+}
+
+impl Row {
+    fn new(cells: Vec<String>) -> Row {
+        Row {
+            cells,
+            is_strong: false,
+        }
+    }
+}
+
+/// A header of columns: a name that begins with `>` is one of figures.
+fn columns<T: AsRef<str>>(names: &[T]) -> Vec<(String, Align)> {
+    let column = |name: &T| match name.as_ref().strip_prefix('>') {
+        Some(name) => (name.to_owned(), Align::Right),
+        None => (name.as_ref().to_owned(), Align::Left),
+    };
+    names.iter().map(column).collect()
 }
 
 /// A section: records in, pieces out. Empty where it has nothing to say.
@@ -54,6 +102,7 @@ static SECTIONS: &[Section] = &[
     sections::hypotheses::section,
     sections::criteria::section,
     sections::graph::section,
+    sections::matrix::section,
     sections::waterfall::section,
     sections::phases::section,
     sections::stages::section,
@@ -64,8 +113,32 @@ static SECTIONS: &[Section] = &[
     sections::reproduce::section,
 ];
 
-fn document(run: &Run) -> Vec<Piece> {
-    SECTIONS.iter().flat_map(|section| section(run)).collect()
+fn document(run: &Run, against: Option<&Run>) -> Vec<Piece> {
+    let mut pieces: Vec<Piece> = SECTIONS.iter().flat_map(|section| section(run)).collect();
+    if let Some(other) = against {
+        pieces.extend(against::section(run, other));
+    }
+    separate(&mut pieces, &mut BTreeSet::new());
+    pieces
+}
+
+/// Two names may differ only in what a file's name cannot hold: the second figure gets a number.
+fn separate(pieces: &mut [Piece], taken: &mut BTreeSet<String>) {
+    for piece in pieces {
+        match piece {
+            Piece::Figure(figure) => {
+                let stem = figure.file.clone();
+                let mut number = 2;
+                // Some file systems do not tell capitals from small letters.
+                while !taken.insert(figure.file.to_lowercase()) {
+                    figure.file = format!("{stem}_{number}");
+                    number += 1;
+                }
+            }
+            Piece::Folded { pieces, .. } => separate(pieces, taken),
+            _ => {}
+        }
+    }
 }
 
 /// The headline in sentences, as the report begins with it; for the terminal.
@@ -73,102 +146,53 @@ pub fn headlines(run: &Run) -> Vec<String> {
     sections::headline::sentences(run)
 }
 
-/// "1.23×".
-fn speedup(comparison: &Comparison) -> String {
-    format!("{}×", ratio(comparison.speedup, comparison))
-}
-
-/// "[1.21, 1.25]", or a dash where the number of blocks attains none.
-fn interval(comparison: &Comparison) -> String {
-    match comparison.interval {
-        Some((lower, upper)) => format!(
-            "[{}, {}]",
-            ratio(lower, comparison),
-            ratio(upper, comparison)
-        ),
-        None => "–".into(),
-    }
-}
-
-/// As many digits as the interval's width bears.
-fn ratio(value: f64, comparison: &Comparison) -> String {
-    let width = comparison
-        .interval
-        .map_or(0.1, |(lower, upper)| upper - lower);
-    let digits = if width < 0.02 { 3 } else { 2 };
-    format!("{value:.digits$}")
-}
-
-/// A value of the objective in its unit.
-fn objective(run: &Run, value: f64) -> String {
-    use crate::plan::Objective;
-    match &run.header.plan.objective {
-        Objective::Runtime | Objective::DeviceTime => Nanoseconds(value).to_string(),
-        Objective::PeakMemory => Bytes(value as u64).to_string(),
-        Objective::Energy => format!("{value:.3} J"),
-        Objective::Metric(_) => format!("{value:.4}"),
-    }
-}
-
 /// "phase" or "case: phase".
 fn phase_title(outcome: &PhaseOutcome) -> String {
-    match outcome.case.is_empty() {
-        true => outcome.phase.clone(),
-        false => format!("{}: {}", outcome.case, outcome.phase),
+    in_case(&outcome.case, &outcome.phase)
+}
+
+/// "case: text", or the text where there is no matrix.
+fn in_case(case: &str, text: &str) -> String {
+    match case.is_empty() {
+        true => text.to_owned(),
+        false => format!("{case}: {text}"),
     }
 }
 
 /// Letters, digits, `_` and `-` of a name, for a file.
 fn file_name(name: &str) -> String {
     let safe = |c: char| {
-        if c.is_ascii_alphanumeric() || "-_.=".contains(c) {
+        if c.is_ascii_alphanumeric() || "-_=".contains(c) {
             c
         } else {
             '_'
         }
     };
-    name.chars().map(safe).take(80).collect()
+    name.chars().map(safe).take(60).collect()
 }
 
-/// The trials of a phase's outcome, in order.
-fn trials_of<'a>(run: &'a Run, outcome: &'a PhaseOutcome) -> Vec<&'a Trial> {
-    run.trials_of(&outcome.case, &outcome.phase).collect()
+/// The variants of a phase's outcome in order, without the canary.
+fn variants<'a>(run: &'a Run, outcome: &'a PhaseOutcome) -> Vec<&'a Trial> {
+    run.trials_of(&outcome.case, &outcome.phase)
+        .filter(|t| !t.is_canary)
+        .collect()
 }
 
-/// Rows that a reader looks for: everything but the canary.
-fn is_row(trial: &Trial) -> bool {
-    !trial.is_canary
+/// The variant that the phase hands on, if it is not the reference.
+fn kept<'a>(run: &'a Run, outcome: &'a PhaseOutcome) -> Option<&'a Trial> {
+    let name = outcome.kept_variant.as_ref()?;
+    variants(run, outcome).into_iter().find(|t| &t.name == name)
 }
 
-/// The accuracy figure that the plan limits, else the first that was computed.
-fn accuracy(run: &Run, trial: &Trial) -> String {
-    let limited = run
-        .header
-        .plan
-        .accuracy
-        .limits
-        .first()
-        .map(|(name, _)| name.as_str());
-    let found = match limited {
-        Some(name) => trial.accuracy.iter().find(|(n, _)| n == name),
-        None => trial.accuracy.iter().find(|(n, _)| n == "rel_l2"),
-    };
-    match found {
-        Some((name, value)) if *value == 0.0 => format!("{name} 0"),
-        Some((name, value)) => format!("{name} {value:.1e}"),
-        None => "–".into(),
-    }
+/// What is known best of a variant against its reference, and whether it was confirmed on fresh blocks.
+fn effect(trial: &Trial) -> Option<(&Comparison, bool)> {
+    let confirmed = trial.confirmation.as_ref().map(|c| (c, true));
+    confirmed
+        .or(trial.comparison.as_ref().map(|c| (c, false)))
+        .filter(|(c, _)| c.blocks > 0)
 }
 
-fn memory(trial: &Trial) -> String {
-    match (trial.host_peak, trial.device_peak) {
-        (Some(host), None) => host.to_string(),
-        (Some(host), Some(device)) => format!("{host} + {device} device"),
-        (None, Some(device)) => format!("{device} device"),
-        (None, None) => "–".into(),
-    }
-}
-
+/// Whether the verdict was read from a comparison of times.
 fn is_statistical(verdict: Verdict) -> bool {
     matches!(
         verdict,
@@ -180,4 +204,57 @@ fn is_statistical(verdict: Verdict) -> bool {
             | Verdict::Slower
             | Verdict::Untrusted
     )
+}
+
+/// Quartiles of a variant that ran to its end; those of the cells before a crash are no result.
+fn timed(trial: &Trial) -> Option<(f64, f64, f64)> {
+    let is_whole = trial.verdict == Verdict::Reference
+        || trial.verdict == Verdict::ScreenedOut
+        || is_statistical(trial.verdict);
+    trial.quartiles.filter(|_| is_whole)
+}
+
+/// The accuracy metric that the plan limits first, with its limit; else one that is usual.
+fn metric(run: &Run) -> (&str, Option<f64>) {
+    match run.header.plan.accuracy.limits.first() {
+        Some((name, limit)) => (name, Some(*limit)),
+        None => ("rel_l2", None),
+    }
+}
+
+fn accuracy(trial: &Trial, name: &str) -> Option<f64> {
+    trial
+        .accuracy
+        .iter()
+        .find(|(n, _)| n == name)
+        .map(|(_, v)| *v)
+}
+
+/// As a sentence lists names: "a, b and c".
+fn listed<T: AsRef<str>>(names: &[T]) -> String {
+    match names {
+        [] => String::new(),
+        [one] => one.as_ref().to_owned(),
+        [most @ .., last] => {
+            let most: Vec<&str> = most.iter().map(AsRef::as_ref).collect();
+            format!("{} and {}", most.join(", "), last.as_ref())
+        }
+    }
+}
+
+/// At most this many names, then how many more.
+fn listed_at_most<T: AsRef<str>>(names: &[T], most: usize) -> String {
+    if names.len() <= most + 1 {
+        return listed(names);
+    }
+    let some: Vec<&str> = names[..most].iter().map(AsRef::as_ref).collect();
+    format!("{} and {} more", some.join(", "), names.len() - most)
+}
+
+/// "1 block", "2 blocks".
+fn counted(n: impl Into<u64>, what: &str) -> String {
+    match n.into() {
+        1 => format!("1 {what}"),
+        n => format!("{n} {what}s"),
+    }
 }

@@ -1,52 +1,74 @@
 //! Success criteria and how they ended.
-use crate::record::{CriterionState, Run};
-use crate::report::{Piece, phase_title};
+use crate::plan::Criterion;
+use crate::record::{CriterionOutcome, CriterionState, Run};
+use crate::report::numbers::{NONE, small};
+use crate::report::{Piece, Row, columns, phase_title};
 use crate::value::{Bytes, Nanoseconds};
 
 pub(in crate::report) fn section(run: &Run) -> Vec<Piece> {
+    let mut counts = [0_usize; 3];
     let mut rows = vec![];
     for outcome in &run.outcomes {
-        for criterion in &outcome.criteria {
-            let state = match criterion.state {
-                CriterionState::Met => "met",
-                CriterionState::Failed => "failed",
-                CriterionState::Undecided => "undecided",
-            };
-            let show = |x: f64| match criterion.text.as_str() {
-                t if t.starts_with("runtime") => Nanoseconds(x).to_string(),
-                t if t.starts_with("peak_memory") => Bytes(x as u64).to_string(),
-                _ if x != 0.0 && x.abs() < 1e-2 => format!("{x:.2e}"),
-                _ => format!("{x:.3}"),
-            };
-            let measured = criterion.measured.map_or_else(
-                || "–".into(),
-                |(value, lower, upper)| {
-                    if lower == upper {
-                        show(value)
-                    } else {
-                        format!("{} [{}, {}]", show(value), show(lower), show(upper))
-                    }
-                },
-            );
-            rows.push(vec![
-                phase_title(outcome),
-                criterion.text.clone(),
-                measured,
-                state.into(),
-            ]);
+        let phase = run
+            .header
+            .plan
+            .phases
+            .iter()
+            .find(|p| p.name == outcome.phase);
+        for (i, found) in outcome.criteria.iter().enumerate() {
+            let criterion = phase
+                .and_then(|p| p.criteria.get(i))
+                .filter(|c| c.text == found.text);
+            counts[found.state as usize] += 1;
+            rows.push(Row {
+                cells: vec![
+                    phase_title(outcome),
+                    found.text.clone(),
+                    measured(found, criterion),
+                    word(found.state).into(),
+                ],
+                is_strong: found.state == CriterionState::Failed,
+            });
         }
     }
     if rows.is_empty() {
         return vec![];
     }
+    let [met, failed, undecided] = counts;
     vec![
         Piece::Heading(2, "Success criteria".into()),
-        Piece::Paragraph("Decided from the bounds of the interval, not from the estimate.".into()),
+        Piece::Paragraph(format!(
+            "{met} met, {failed} failed, {undecided} undecided. Decided from the bounds of the interval in brackets, not from the estimate: undecided means that the bound asked for lies inside it."
+        )),
         Piece::Table {
-            header: ["Phase", "Criterion", "Measured", "State"]
-                .map(str::to_owned)
-                .to_vec(),
+            header: columns(&["Phase", "Criterion", ">Measured", "State"]),
             rows,
         },
     ]
+}
+
+fn word(state: CriterionState) -> &'static str {
+    match state {
+        CriterionState::Met => "met",
+        CriterionState::Failed => "failed",
+        CriterionState::Undecided => "undecided",
+    }
+}
+
+/// The estimate with its bounds, in the quantity's unit.
+fn measured(found: &CriterionOutcome, criterion: Option<&Criterion>) -> String {
+    let Some((value, lower, upper)) = found.measured else {
+        return NONE.into();
+    };
+    let quantity = criterion.map_or("", |c| c.quantity.as_str());
+    let show = |x: f64| match quantity {
+        "runtime" => Nanoseconds(x).to_string(),
+        "peak_memory" if x.is_finite() && x >= 0.0 => Bytes(x as u64).to_string(),
+        "speedup" => format!("{x:.3}×"),
+        _ => small(x),
+    };
+    match lower == upper || !(lower.is_finite() && upper.is_finite()) {
+        true => show(value),
+        false => format!("{} [{}, {}]", show(value), show(lower), show(upper)),
+    }
 }

@@ -1,14 +1,26 @@
-//! Key findings: sentences made from the data, one a phase.
+//! Key findings: sentences made from the data, one a phase, then what they came to together.
 use crate::record::{PhaseOutcome, Run, Trial};
-use crate::report::{Piece, interval, phase_title, speedup, trials_of};
+use crate::report::numbers::{against, interval, percent, with_interval};
+use crate::report::{
+    Piece, counted, effect, in_case, kept, listed, listed_at_most, phase_title, variants,
+};
 use crate::trial::Verdict;
+use crate::value::Bytes;
+
+/// More names than this in a sentence are counted.
+const NAMES: usize = 4;
 
 pub(in crate::report) fn section(run: &Run) -> Vec<Piece> {
-    let items: Vec<String> = run
+    let mut items: Vec<String> = run
         .outcomes
         .iter()
-        .filter_map(|o| sentence(run, o))
+        .filter_map(|o| Some(format!("{}: {}", phase_title(o), sentence(run, o)?)))
         .collect();
+    items.extend(
+        run.finals
+            .iter()
+            .filter_map(|last| Some(in_case(&last.case, &price(run, &last.case)?))),
+    );
     if items.is_empty() {
         return vec![];
     }
@@ -16,69 +28,140 @@ pub(in crate::report) fn section(run: &Run) -> Vec<Piece> {
 }
 
 fn sentence(run: &Run, outcome: &PhaseOutcome) -> Option<String> {
-    let title = phase_title(outcome);
-    let trials: Vec<&Trial> = trials_of(run, outcome)
-        .into_iter()
-        .filter(|t| !t.is_canary)
-        .collect();
     if let Some(failure) = &outcome.failure {
-        return Some(format!("{title}: no result, {failure}."));
+        return Some(format!("no result, since {failure}."));
     }
+    let trials = variants(run, outcome);
     if !outcome.is_trusted {
+        let p = outcome
+            .canary_p
+            .map_or_else(String::new, |p| format!(" (p = {p:.4})"));
         return Some(format!(
-            "{title}: untrusted, since a clone of the reference came out different from it."
+            "untrusted. A clone of the reference came out different from the reference{p}, so no difference here can be believed; nothing was kept."
         ));
     }
     if trials.len() < 2 {
-        let resolves = outcome.detectable?;
+        return outcome.detectable.map(|x| {
+            format!(
+                "with {} of the reference and its clone, differences from about {} on could be seen.",
+                counted(outcome.blocks, "block"),
+                percent(x)
+            )
+        });
+    }
+    if outcome.is_descriptive {
         return Some(format!(
-            "{title}: the reference against its clone; with {} blocks this machine resolves {:.1} % here.",
-            outcome.blocks,
-            100.0 * resolves
+            "only {} could be measured, too few to decide anything; the figures are descriptive.",
+            counted(outcome.blocks, "block")
         ));
     }
-    let mut parts = vec![];
-    if let Some(name) = &outcome.kept_variant {
-        let kept = trials.iter().find(|t| t.is_kept);
-        let figure = kept
-            .and_then(|t| t.confirmation.as_ref())
-            .map(|c| format!(" {} as fast {}", speedup(c), interval(c)));
-        parts.push(format!(
-            "{name} is kept:{} on fresh blocks",
-            figure.unwrap_or_default()
-        ));
-        let tied: Vec<&str> = outcome
-            .tied
-            .iter()
-            .map(String::as_str)
-            .filter(|t| t != name)
-            .collect();
-        if !tied.is_empty() {
-            parts.push(format!("statistically tied with it: {}", tied.join(", ")));
-        }
-    } else {
-        parts.push("no variant was shown to be faster, the reference is kept".into());
-    }
-    let named = |verdict: Verdict| -> Vec<&str> {
-        trials
-            .iter()
-            .filter(|t| t.verdict == verdict)
-            .map(|t| t.name.as_str())
-            .collect()
+    let mut parts = vec![kept_part(run, outcome, &trials)];
+    parts.extend(others(run, outcome, &trials));
+    Some(format!("{}.", parts.join("; ")))
+}
+
+fn kept_part(run: &Run, outcome: &PhaseOutcome, trials: &[&Trial]) -> String {
+    let Some(trial) = kept(run, outcome) else {
+        return match best(trials) {
+            Some((trial, c)) => format!(
+                "no variant was shown to be faster, so the reference stays; the best was {} with {} in screening",
+                trial.name,
+                with_interval(c)
+            ),
+            None => "no variant could be compared, so the reference stays".into(),
+        };
     };
-    for (verdict, words) in [
-        (Verdict::Slower, "slower"),
-        (Verdict::Inaccurate, "fast or not, too inaccurate"),
-        (Verdict::Failed, "failed"),
-        (Verdict::Crashed, "crashed"),
-        (Verdict::TimedOut, "timed out"),
-        (Verdict::OverLimit, "over a limit"),
-        (Verdict::Unsupported, "unsupported here"),
-    ] {
-        let names = named(verdict);
-        if !names.is_empty() {
-            parts.push(format!("{words}: {}", names.join(", ")));
-        }
+    let mut text = match effect(trial) {
+        Some((c, true)) => format!(
+            "{} is kept: {} {}, confirmed on {}",
+            trial.name,
+            against(run, c, "the phase's reference"),
+            interval(c),
+            counted(c.blocks, "fresh block")
+        ),
+        Some((c, false)) => format!(
+            "{} is kept: {} in screening, not confirmed",
+            trial.name,
+            with_interval(c)
+        ),
+        None => format!("{} is kept", trial.name),
+    };
+    let tied: Vec<&str> = outcome
+        .tied
+        .iter()
+        .map(String::as_str)
+        .filter(|t| *t != trial.name)
+        .collect();
+    if !tied.is_empty() {
+        text.push_str(&format!(
+            "; statistically tied with it: {}",
+            listed_at_most(&tied, NAMES)
+        ));
     }
-    Some(format!("{title}: {}.", parts.join("; ")))
+    text
+}
+
+fn best<'a>(trials: &[&'a Trial]) -> Option<(&'a Trial, &'a crate::stats::Comparison)> {
+    trials
+        .iter()
+        .filter(|t| crate::report::is_statistical(t.verdict))
+        .filter_map(|t| Some((*t, t.comparison.as_ref().filter(|c| c.blocks > 0)?)))
+        .max_by(|a, b| a.1.speedup.total_cmp(&b.1.speedup))
+}
+
+/// What did not win, by how it ended.
+fn others(run: &Run, outcome: &PhaseOutcome, trials: &[&Trial]) -> Vec<String> {
+    let metric = crate::report::metric(run).0;
+    let tried = kept(run, outcome).map(|t| t.name.as_str());
+    let words = [
+        (Verdict::Equivalent, "no practical difference".to_owned()),
+        (Verdict::Slower, "slower".to_owned()),
+        (Verdict::SlightlySlower, "slightly slower".to_owned()),
+        (Verdict::Inconclusive, "undecided".to_owned()),
+        (
+            Verdict::Inaccurate,
+            format!("outside the accuracy limit ({metric}), so their speed does not count"),
+        ),
+        (Verdict::Failed, "failed".to_owned()),
+        (Verdict::Crashed, "crashed".to_owned()),
+        (Verdict::TimedOut, "timed out".to_owned()),
+        (Verdict::OverLimit, "over a limit".to_owned()),
+        (Verdict::Unsupported, "unsupported here".to_owned()),
+        (Verdict::Untrusted, "untrusted".to_owned()),
+    ];
+    words
+        .into_iter()
+        .filter_map(|(verdict, words)| {
+            let names: Vec<&str> = trials
+                .iter()
+                .filter(|t| t.verdict == verdict && Some(t.name.as_str()) != tried)
+                .map(|t| t.name.as_str())
+                .collect();
+            (!names.is_empty()).then(|| format!("{words}: {}", listed_at_most(&names, NAMES)))
+        })
+        .collect()
+}
+
+/// What the final configuration costs in memory and accuracy, against the baseline's own figures.
+fn price(run: &Run, case: &str) -> Option<String> {
+    let of_case = || run.outcomes.iter().filter(|o| o.case == case);
+    let first = variants(run, of_case().next()?)
+        .into_iter()
+        .find(|t| t.verdict == Verdict::Reference)?;
+    let last_phase = of_case().rfind(|o| o.kept_variant.is_some())?;
+    let last = kept(run, last_phase)?;
+    let mut parts = vec![];
+    if let (Some(Bytes(before)), Some(Bytes(after))) = (first.host_peak, last.host_peak) {
+        parts.push(format!("peak memory {} → {}", Bytes(before), Bytes(after)));
+    }
+    let metric = crate::report::metric(run).0;
+    if let (Some(before), Some(after)) = (
+        crate::report::accuracy(first, metric),
+        crate::report::accuracy(last, metric),
+    ) {
+        use crate::report::numbers::small;
+        parts.push(format!("{metric} {} → {}", small(before), small(after)));
+    }
+    let name = format!("{} / {}", phase_title(last_phase), last.name);
+    (!parts.is_empty()).then(|| format!("From the baseline to {name}: {}.", listed(&parts)))
 }

@@ -1,38 +1,61 @@
 //! What it takes to run this again.
-use crate::record::Run;
-use crate::report::Piece;
+use crate::record::{Environment, Run};
+use crate::report::{Piece, Row, columns};
+use crate::value::Bytes;
 
 pub(in crate::report) fn section(run: &Run) -> Vec<Piece> {
-    let environment = &run.header.environment;
-    let git = match &environment.git {
-        Some(git) => {
-            let dirty = if git.is_dirty {
-                ", with uncommitted changes"
-            } else {
-                ""
-            };
-            format!(
-                "{}{}{dirty}",
-                git.commit,
-                git.branch
-                    .as_ref()
-                    .map_or_else(String::new, |b| format!(" ({b})"))
-            )
-        }
-        None => "not in a git repository".into(),
-    };
-    let caches: Vec<String> = environment
-        .caches
-        .iter()
-        .map(|(n, b)| format!("{n} {}", crate::value::Bytes(*b)))
+    let header = &run.header;
+    let rows = rows(run)
+        .into_iter()
+        .map(|(a, b)| Row::new(vec![a.to_owned(), b]))
         .collect();
-    let rows = [
+    vec![
+        Piece::Heading(2, "How to reproduce".into()),
+        Piece::Code {
+            language: "sh",
+            text: format!(
+                "# measure again\n{}\n# this report from its records\nphasetune report {} --run {}",
+                command(run),
+                header.plan.name,
+                header.run_id
+            ),
+        },
+        Piece::Table {
+            header: columns(&["What", "Value"]),
+            rows,
+        },
+        Piece::Folded {
+            summary: "The plan as it was read".into(),
+            pieces: vec![Piece::Code {
+                language: "yaml",
+                text: header.plan_text.clone(),
+            }],
+        },
+    ]
+}
+
+/// As it was typed; words that a shell would split are quoted.
+fn command(run: &Run) -> String {
+    let words = &run.header.command_line;
+    let is_named = words
+        .first()
+        .is_some_and(|w| w == "phasetune" || w.ends_with("/phasetune"));
+    let rest = shell_words::join(words.iter().skip(usize::from(is_named)));
+    format!("phasetune {rest}")
+}
+
+fn rows(run: &Run) -> Vec<(&'static str, String)> {
+    let environment = &run.header.environment;
+    let plan = &run.header.plan;
+    let known =
+        |text: &Option<String>, otherwise: &str| text.clone().unwrap_or_else(|| otherwise.into());
+    let mut rows = vec![
         ("Run", run.header.run_id.clone()),
         ("Started", environment.started_at.clone()),
-        ("Commit", git),
+        ("Commit", commit(environment)),
         ("Plan", run.header.plan_path.clone()),
-        ("Tool", format!("phasetune {}", environment.tool_version)),
-        ("Host", environment.host.clone()),
+        ("Seed", plan.protocol.seed.to_string()),
+        ("phasetune", environment.tool_version.clone()),
         (
             "System",
             format!("{}, Linux {}", environment.os, environment.kernel),
@@ -41,16 +64,8 @@ pub(in crate::report) fn section(run: &Run) -> Vec<Piece> {
             "Processor",
             format!("{}, {} cores", environment.cpu, environment.cores),
         ),
-        ("Caches", caches.join(", ")),
         ("Memory", environment.memory.to_string()),
-        ("SIMD", environment.features.join(" ")),
-        (
-            "Governor",
-            environment
-                .governor
-                .clone()
-                .unwrap_or_else(|| "not exposed".into()),
-        ),
+        ("Governor", known(&environment.governor, "not exposed")),
         (
             "Load at start",
             environment
@@ -58,19 +73,37 @@ pub(in crate::report) fn section(run: &Run) -> Vec<Piece> {
                 .map_or_else(|| "unknown".into(), |l| format!("{l:.2}")),
         ),
     ];
-    let command = format!("phasetune {}", run.header.command_line.join(" "));
-    vec![
-        Piece::Heading(2, "How to reproduce".into()),
-        Piece::Code {
-            language: "sh",
-            text: command,
-        },
-        Piece::Table {
-            header: vec!["What".into(), "Value".into()],
-            rows: rows
-                .into_iter()
-                .map(|(a, b)| vec![a.to_owned(), b])
-                .collect(),
-        },
-    ]
+    let caches: Vec<String> = environment
+        .caches
+        .iter()
+        .map(|(n, b)| format!("{n} {}", Bytes(*b)))
+        .collect();
+    let lists = [
+        ("Caches", caches.join(", ")),
+        ("SIMD", environment.features.join(" ")),
+        ("Devices", environment.devices.join(", ")),
+        ("Toolchain", known(&environment.toolchain, "")),
+    ];
+    rows.extend(lists.into_iter().filter(|(_, text)| !text.is_empty()));
+    rows
+}
+
+fn commit(environment: &Environment) -> String {
+    let Some(git) = &environment.git else {
+        return "the plan is in no git repository".into();
+    };
+    let mut text = git.commit.clone();
+    if let Some(branch) = &git.branch {
+        text.push_str(&format!(" ({branch})"));
+    }
+    if git.is_dirty {
+        text.push_str(", with uncommitted changes");
+        if let Some(hash) = &git.diff_hash {
+            text.push_str(&format!(
+                " (SHA-256 {})",
+                hash.chars().take(16).collect::<String>()
+            ));
+        }
+    }
+    text
 }

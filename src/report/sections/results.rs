@@ -1,103 +1,149 @@
-//! The results table: every variant of every phase with what it was compared with.
-use crate::record::Run;
+//! The results table: every variant of every phase, with what it was compared with.
+use super::headline::confidence;
+use super::record::{memory, memory_unit};
+use crate::record::{Final, PhaseOutcome, Run, Trial};
+use crate::report::numbers::{NONE, Unit, interval, objective_name, percent, small, speedup};
 use crate::report::{
-    Piece, accuracy, interval, is_row, memory, objective, phase_title, speedup, trials_of,
+    Align, Piece, Row, accuracy, columns, counted, effect, in_case, metric, phase_title, timed,
+    variants,
 };
 use crate::trial::Verdict;
 
+/// Marks a figure from the blocks that chose among the variants.
+pub(in crate::report) const OPTIMISTIC: &str = "†";
+
+/// More variants than this that a race dropped are one row: each is in its phase's own table.
+const DROPPED: usize = 3;
+
 pub(in crate::report) fn section(run: &Run) -> Vec<Piece> {
-    let mut rows = vec![];
-    for outcome in &run.outcomes {
-        for trial in trials_of(run, outcome).into_iter().filter(|t| is_row(t)) {
-            // Dozens of rows that claim nothing hide those that do; the phase's own table has them.
-            if trial.verdict == Verdict::ScreenedOut {
-                continue;
-            }
-            let best = trial.confirmation.as_ref().or(trial.comparison.as_ref());
-            let label = if trial.confirmation.is_some() {
-                " (confirmed)"
-            } else {
-                ""
-            };
-            let mut status = trial.verdict.words().to_owned();
-            if trial.is_kept && trial.verdict != Verdict::Reference {
-                status.push_str(", kept");
-            }
-            rows.push(vec![
-                format!("{} / {}", phase_title(outcome), trial.name),
-                trial
-                    .quartiles
-                    .map_or_else(|| "–".into(), |(_, median, _)| objective(run, median)),
-                best.map_or_else(
-                    || {
-                        if trial.verdict == Verdict::Reference {
-                            "1".into()
-                        } else {
-                            "–".into()
-                        }
-                    },
-                    |c| format!("{}{label}", speedup(c)),
-                ),
-                best.map_or_else(|| "–".into(), interval),
-                memory(trial),
-                accuracy(run, trial),
-                status,
-            ]);
-        }
-    }
-    let dropped = run
-        .trials
-        .iter()
-        .filter(|t| t.verdict == Verdict::ScreenedOut)
-        .count();
-    for last in &run.finals {
-        let (Some(c), Some((_, after))) = (&last.confirmation, last.medians) else {
-            continue;
-        };
-        let case = if last.case.is_empty() {
-            String::new()
-        } else {
-            format!("{}: ", last.case)
-        };
-        rows.push(vec![
-            format!("{case}final / recommended configuration against the original baseline"),
-            objective(run, after),
-            format!("{} (confirmed)", speedup(c)),
-            interval(c),
-            "–".into(),
-            "–".into(),
-            if c.interval.is_some_and(|(l, _)| l > 1.0) {
-                "faster".into()
-            } else {
-                "not shown".into()
-            },
-        ]);
-    }
-    let percent = (run.header.plan.protocol.confidence * 100.0).round();
-    let mut pieces = vec![
+    let table = Table {
+        run,
+        times: Unit::of_trials(run, run.trials.iter().filter(|t| !t.is_canary)),
+        memory: memory_unit(run.trials.iter()),
+        metric: metric(run).0,
+    };
+    let mut rows: Vec<Row> = run.outcomes.iter().flat_map(|o| table.phase(o)).collect();
+    rows.extend(run.finals.iter().flat_map(|last| table.last(last)));
+    let confidence = percent(confidence(run));
+    vec![
         Piece::Heading(2, "Results".into()),
-        Piece::Paragraph(format!(
-            "Runtime is the median of the cells. Speedup is against the reference of the same phase (its row says reference), never against another phase; intervals are repeated {percent} % intervals over all looks and variants of the phase. Figures that are not marked confirmed come from the blocks that chose among the variants: screening, optimistic."
-        )),
         Piece::Table {
-            header: [
-                "Test",
-                "Runtime",
-                "vs reference",
-                &format!("{percent} % interval"),
-                "Memory",
-                "Accuracy",
-                "Status",
-            ]
-            .map(str::to_owned)
-            .to_vec(),
+            header: table.header(&confidence),
             rows,
         },
-    ];
-    if dropped > 0 {
-        pieces.push(Piece::Paragraph(format!(
-            "{dropped} more were dropped by races without a claim; they are in the tables of their phases."
-        )));
+        Piece::Paragraph(format!(
+            "{}: median of the cells. “vs reference”: against the reference of the same phase, measured in the same blocks, never against another phase; only the last row is against the original baseline. {OPTIMISTIC} screening, optimistic: from the blocks that also chose among the variants; without the mark: confirmed on fresh blocks. Intervals of the screening hold at {confidence} for all looks and all variants of their phase together. Bold: kept.",
+            objective_name(run)
+        )),
+    ]
+}
+
+struct Table<'a> {
+    run: &'a Run,
+    times: Unit,
+    memory: Unit,
+    metric: &'a str,
+}
+
+impl Table<'_> {
+    fn header(&self, confidence: &str) -> Vec<(String, Align)> {
+        let (name, limit) = metric(self.run);
+        let accuracy = match limit {
+            Some(limit) => format!(">Accuracy: {name}, limit {}", small(limit)),
+            None => format!(">Accuracy: {name}"),
+        };
+        columns(&[
+            "Test".to_owned(),
+            format!(">{}", self.times.head(&objective_name(self.run))),
+            ">vs reference".to_owned(),
+            format!(">{confidence} interval"),
+            format!(">{}", self.memory.head("Memory")),
+            accuracy,
+            "Status".to_owned(),
+        ])
     }
-    pieces
+
+    fn phase(&self, outcome: &PhaseOutcome) -> Vec<Row> {
+        let title = phase_title(outcome);
+        let all = variants(self.run, outcome);
+        let dropped = all
+            .iter()
+            .filter(|t| t.verdict == Verdict::ScreenedOut)
+            .count();
+        let mut rows: Vec<Row> = all
+            .iter()
+            .filter(|t| t.verdict != Verdict::ScreenedOut || dropped <= DROPPED)
+            .map(|t| self.row(&title, t))
+            .collect();
+        if dropped > DROPPED {
+            let mut cells = vec![NONE.to_owned(); 7];
+            cells[0] = format!("{title} / {}", counted(dropped as u64, "more variant"));
+            cells[6] = "screened out by the race".into();
+            rows.push(Row::new(cells));
+        }
+        if let Some(failure) = outcome.failure.as_ref().filter(|_| all.is_empty()) {
+            let mut cells = vec![NONE.to_owned(); 7];
+            cells[0] = title;
+            cells[6] = format!("no result: {failure}");
+            rows.push(Row::new(cells));
+        }
+        rows
+    }
+
+    fn row(&self, title: &str, trial: &Trial) -> Row {
+        let is_reference = trial.verdict == Verdict::Reference;
+        let (factor, bounds) = match effect(trial) {
+            _ if is_reference => ("1 (reference)".into(), NONE.into()),
+            Some((c, true)) => (speedup(c), interval(c)),
+            Some((c, false)) => (format!("{} {OPTIMISTIC}", speedup(c)), interval(c)),
+            None => (NONE.into(), NONE.into()),
+        };
+        Row {
+            cells: vec![
+                format!("{title} / {}", trial.name),
+                timed(trial).map_or_else(|| NONE.into(), |(_, median, _)| self.times.bare(median)),
+                factor,
+                bounds,
+                memory(trial, &self.memory),
+                accuracy(trial, self.metric).map_or_else(|| NONE.into(), small),
+                status(trial),
+            ],
+            is_strong: trial.is_kept && !is_reference,
+        }
+    }
+
+    fn last(&self, last: &Final) -> Option<Row> {
+        let (c, (_, after)) = (last.confirmation.as_ref()?, last.medians?);
+        let status = match c.interval {
+            Some((lower, _)) if lower > 1.0 => "faster than the baseline, confirmed",
+            Some((_, upper)) if upper < 1.0 => "slower than the baseline",
+            _ => "no improvement confirmed",
+        };
+        Some(Row {
+            cells: vec![
+                in_case(&last.case, "final, against the original baseline"),
+                self.times.bare(after),
+                speedup(c),
+                interval(c),
+                NONE.into(),
+                NONE.into(),
+                status.into(),
+            ],
+            is_strong: true,
+        })
+    }
+}
+
+/// "faster, confirmed, kept".
+pub(in crate::report) fn status(trial: &Trial) -> String {
+    let mut words = vec![trial.verdict.words()];
+    if trial.verdict != Verdict::Reference {
+        if trial.confirmation.is_some() {
+            words.push("confirmed");
+        }
+        if trial.is_kept {
+            words.push("kept");
+        }
+    }
+    words.join(", ")
 }

@@ -1,57 +1,96 @@
-//! Where the reference's time goes, and what speeding up one stage could give at most.
-use crate::record::Run;
-use crate::report::{Piece, is_row, phase_title, trials_of};
+//! Where the time goes, in the baseline and in what was kept last, and what speeding up one stage could give at most.
+use crate::record::{Run, Trial};
+use crate::report::numbers::{NONE, Unit, percent};
+use crate::report::{Piece, Row, columns, in_case, kept, variants};
+use crate::trial::Verdict;
 
 pub(in crate::report) fn section(run: &Run) -> Vec<Piece> {
-    let names = &run.header.declaration.stages;
-    let Some((outcome, trial)) = run.outcomes.iter().find_map(|o| {
-        trials_of(run, o)
-            .into_iter()
-            .find(|t| is_row(t) && t.stages.len() == names.len() && !t.stages.is_empty())
-            .map(|t| (o, t))
-    }) else {
-        return vec![];
-    };
-    let total: f64 = trial.stages.iter().map(|s| s.0).sum();
-    if total <= 0.0 {
+    let pieces: Vec<Piece> = run
+        .header
+        .plan
+        .cases
+        .iter()
+        .flat_map(|case| of_case(run, &case.name))
+        .collect();
+    if pieces.is_empty() {
         return vec![];
     }
+    let intro = Piece::Paragraph(
+        "Medians of the workload's own stage timers. Amdahl bound: the speedup of the whole if that stage cost nothing and the others stayed as they are, 1/(1 − share).".into(),
+    );
+    [vec![Piece::Heading(2, "Stages".into()), intro], pieces].concat()
+}
+
+fn of_case(run: &Run, case: &str) -> Vec<Piece> {
+    let names = &run.header.declaration.stages;
+    let has_stages = |t: &&Trial| {
+        !names.is_empty() && t.stages.len() == names.len() && t.stages.iter().any(|s| s.0 > 0.0)
+    };
+    let of_case = || run.outcomes.iter().filter(|o| o.case == case);
+    let first = of_case()
+        .flat_map(|o| variants(run, o))
+        .find(|t| t.verdict == Verdict::Reference && has_stages(t));
+    let Some(first) = first else {
+        return vec![];
+    };
+    let last = of_case()
+        .rev()
+        .find_map(|o| kept(run, o))
+        .filter(has_stages);
+    let mut pieces = vec![table(names, first, "the baseline", case)];
+    pieces.extend(last.map(|t| {
+        table(
+            names,
+            t,
+            &format!("{} / {}, kept last", t.phase, t.name),
+            case,
+        )
+    }));
+    pieces.into_iter().flatten().collect()
+}
+
+fn table(names: &[String], trial: &Trial, which: &str, case: &str) -> Vec<Piece> {
+    let total: f64 = trial.stages.iter().map(|s| s.0).sum();
     let mut order: Vec<usize> = (0..names.len())
         .filter(|&i| trial.stages[i].0 > 0.0)
         .collect();
     order.sort_by(|&a, &b| trial.stages[b].0.total_cmp(&trial.stages[a].0));
+    let unit = Unit::of_times(
+        order.iter().map(|&i| trial.stages[i].0),
+        order.iter().map(|&i| trial.stages[i].0 / 100.0),
+    );
     let mut cumulative = 0.0;
     let rows = order
         .into_iter()
         .map(|i| {
             let share = trial.stages[i].0 / total;
             cumulative += share;
-            // Amdahl 1967: all else equal, without this stage the whole is 1/(1 − share) as fast.
-            let bound = if share < 0.9999 {
+            // Amdahl, AFIPS 30 (1967).
+            let bound = if share < 0.9995 {
                 format!("{:.2}×", 1.0 / (1.0 - share))
             } else {
-                "–".into()
+                NONE.into()
             };
-            vec![
+            Row::new(vec![
                 names[i].clone(),
-                trial.stages[i].to_string(),
-                format!("{:.1} %", 100.0 * share),
-                format!("{:.1} %", 100.0 * cumulative),
+                unit.bare(trial.stages[i].0),
+                percent(share),
+                percent(cumulative),
                 bound,
-            ]
+            ])
         })
         .collect();
+    let header = [
+        "Stage".to_owned(),
+        format!(">{}", unit.head("Median")),
+        ">Share".to_owned(),
+        ">Cumulative".to_owned(),
+        ">Amdahl bound".to_owned(),
+    ];
     vec![
-        Piece::Heading(2, "Stages".into()),
-        Piece::Paragraph(format!(
-            "Medians of {} in {}; the Amdahl bound is the speedup of the whole if the stage cost nothing.",
-            trial.name,
-            phase_title(outcome)
-        )),
+        Piece::Paragraph(in_case(case, &format!("Stages of {which}:"))),
         Piece::Table {
-            header: ["Stage", "Time", "Share", "Cumulative", "Amdahl bound"]
-                .map(str::to_owned)
-                .to_vec(),
+            header: columns(&header),
             rows,
         },
     ]
