@@ -56,7 +56,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Walks the phases as a campaign does, with a formula in place of the workers.
-fn campaign(results: &Path, rows: usize) -> Result<(), Box<dyn Error>> {
+pub(crate) fn campaign(results: &Path, rows: usize) -> Result<(), Box<dyn Error>> {
     let header = header();
     let plan = header.plan.clone();
     let mut store = Store::create(results, header)?;

@@ -1,9 +1,13 @@
 //! From records to a document. Reads records only; the same records give the same bytes.
 mod against;
+#[cfg(test)]
+mod fixture;
 mod markdown;
 mod numbers;
 mod plot;
 mod sections;
+#[cfg(test)]
+mod tests;
 mod write;
 
 pub use write::{ReportError, write};
@@ -187,9 +191,13 @@ fn kept<'a>(run: &'a Run, outcome: &'a PhaseOutcome) -> Option<&'a Trial> {
 /// What is known best of a variant against its reference, and whether it was confirmed on fresh blocks.
 fn effect(trial: &Trial) -> Option<(&Comparison, bool)> {
     let confirmed = trial.confirmation.as_ref().map(|c| (c, true));
-    confirmed
-        .or(trial.comparison.as_ref().map(|c| (c, false)))
-        .filter(|(c, _)| c.blocks > 0)
+    confirmed.or(screening(trial).map(|c| (c, false)))
+}
+
+/// What the screening gave, of a variant that ran to its end.
+fn screening(trial: &Trial) -> Option<&Comparison> {
+    let comparison = trial.comparison.as_ref().filter(|c| c.blocks > 0);
+    comparison.filter(|_| is_statistical(trial.verdict))
 }
 
 /// Whether the verdict was read from a comparison of times.

@@ -73,6 +73,27 @@ pub(in crate::report) fn small(value: f64) -> String {
     }
 }
 
+/// A figure of which nothing is known: four digits, and whole numbers whole.
+pub(in crate::report) fn figure(value: f64) -> String {
+    match value.abs() {
+        _ if !value.is_finite() => value.to_string(),
+        size if value.fract() == 0.0 && size < 1e9 => format!("{value:.0}"),
+        size if (1e-3..1e9).contains(&size) => {
+            let digits = (3.0 - size.log10().floor()).max(0.0) as usize;
+            format!("{value:.digits$}")
+        }
+        _ => format!("{value:.3e}"),
+    }
+}
+
+/// "= 0.340"; never "= 0.000".
+pub(in crate::report) fn p_value(p: f64) -> String {
+    match p < 0.001 {
+        true => "< 0.001".into(),
+        false => format!("= {p:.3}"),
+    }
+}
+
 /// "1.2 %".
 pub(in crate::report) fn percent(ratio: f64) -> String {
     let digits = match 100.0 * ratio.abs() {

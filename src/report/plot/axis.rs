@@ -1,5 +1,5 @@
 //! Axes: where ticks go, what they say, and the frame with its grid.
-use super::sketch::{Anchor, Sketch, text_width};
+use super::sketch::{Anchor, Sketch, fitted, text_width};
 use super::theme::{FRAME, GRID, INK, LABEL, QUIET, SMALL};
 
 /// A scale along one side of a plot.
@@ -149,6 +149,39 @@ impl Axis {
 /// The frame around a plot, painted after its grid.
 pub(super) fn frame(sketch: &mut Sketch, from: (f64, f64), to: (f64, f64)) {
     sketch.frame(from, to, FRAME, 1.0);
+}
+
+/// Room for the longest of the names left of a plot: as much as it needs, but never so much that nothing is left.
+pub(super) fn room_for<'a>(names: impl Iterator<Item = &'a str>) -> f64 {
+    let widest = names.map(|name| text_width(&fitted(name, LABEL, 310.0), LABEL));
+    widest.fold(180.0, f64::max) + 24.0
+}
+
+/// A name left of a plot, centred on a height; in two smaller lines where one is too short.
+pub(super) fn row_name(sketch: &mut Sketch, (right, y): (f64, f64), name: &str, room: f64) {
+    let room = room - 20.0;
+    let whole = fitted(name, LABEL, room);
+    let first_line = |end: usize| fitted(&name[..end], SMALL, room);
+    let breaks = name
+        .char_indices()
+        .take(200)
+        .filter(|(_, c)| " ,".contains(*c));
+    let first = breaks
+        .map(|(i, c)| i + c.len_utf8())
+        .take_while(|end| !first_line(*end).ends_with('…'))
+        .last();
+    match first {
+        Some(end) if whole.ends_with('…') => {
+            let lines = [
+                first_line(end),
+                fitted(name[end..].trim_start(), SMALL, room),
+            ];
+            for (line, at) in lines.iter().zip([y - 6.5, y + 6.5]) {
+                sketch.text((right, at), line, SMALL, INK, Anchor::Right);
+            }
+        }
+        _ => sketch.text((right, y), &whole, LABEL, INK, Anchor::Right),
+    }
 }
 
 /// A remark in small letters.

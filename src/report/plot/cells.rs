@@ -1,7 +1,7 @@
 //! Every cell in the order in which it was measured, a lane for each variant. Each lane is drawn around its own median in percent,
 //! on one scale: what drifts, jumps or has two states shows in all lanes at once, however different the variants' times are.
-use super::axis::remark;
-use super::sketch::{Anchor, Sketch, fitted};
+use super::axis::{plain, remark, room_for, row_name};
+use super::sketch::{Anchor, Sketch};
 use super::theme::{BAND, BLUE, FRAME, GREY, GRID, INK, LABEL, QUIET, SMALL, VERMILION, WIDTH};
 
 /// The cells of one variant.
@@ -29,7 +29,6 @@ const MOST: usize = 500;
 const BUCKETS: usize = 240;
 
 const LANE: f64 = 54.0;
-const LEFT: f64 = 205.0;
 const RIGHT: f64 = WIDTH - 62.0;
 const TOP: f64 = 30.0;
 
@@ -37,7 +36,8 @@ pub(in crate::report) fn cells(lanes: &[Lane], stretches: &[Stretch]) -> Sketch 
     let end = stretches.iter().map(|s| s.to).fold(1.0, f64::max);
     let bottom = TOP + LANE * lanes.len().max(1) as f64;
     let mut sketch = Sketch::new(WIDTH, bottom + 62.0);
-    let x = |at: f64| LEFT + (at / end).clamp(0.0, 1.0) * (RIGHT - LEFT);
+    let left = room_for(lanes.iter().map(|lane| lane.name.as_str()));
+    let x = |at: f64| left + (at / end).clamp(0.0, 1.0) * (RIGHT - left);
     for (i, stretch) in stretches.iter().enumerate() {
         if i % 2 == 1 {
             sketch.block((x(stretch.from), TOP), (x(stretch.to), bottom), BAND);
@@ -52,12 +52,12 @@ pub(in crate::report) fn cells(lanes: &[Lane], stretches: &[Stretch]) -> Sketch 
             );
         }
     }
-    let reach = reach(lanes);
+    let reach = Reach::of(lanes);
     let mut is_cut = false;
     for (i, lane) in lanes.iter().enumerate() {
-        is_cut |= draw(&mut sketch, lane, TOP + LANE * i as f64, reach, &x);
+        is_cut |= draw(&mut sketch, lane, (left, TOP + LANE * i as f64), reach, &x);
     }
-    sketch.frame((LEFT, TOP), (RIGHT, bottom), FRAME, 1.0);
+    sketch.frame((left, TOP), (RIGHT, bottom), FRAME, 1.0);
     blocks(&mut sketch, stretches, bottom, &x);
     let mut note =
         "each lane: difference of every cell from the lane's median; line: running median of five"
@@ -74,67 +74,94 @@ pub(in crate::report) fn cells(lanes: &[Lane], stretches: &[Stretch]) -> Sketch 
     sketch
 }
 
-/// The scale that holds all but one cell in fifty, at least half a percent.
-fn reach(lanes: &[Lane]) -> f64 {
-    let mut far: Vec<f64> = lanes
-        .iter()
-        .flat_map(|lane| lane.points.iter().map(|p| (p.1 / lane.median - 1.0).abs()))
-        .filter(|d| d.is_finite())
-        .collect();
-    far.sort_unstable_by(f64::total_cmp);
-    let place = (far.len() as f64 * 0.98) as usize;
-    let wanted = 1.15
-        * far
-            .get(place.min(far.len().saturating_sub(1)))
-            .copied()
-            .unwrap_or(0.0);
-    const ROUND: [f64; 11] = [
-        0.005, 0.01, 0.02, 0.03, 0.05, 0.08, 0.1, 0.15, 0.2, 0.3, 0.5,
-    ];
-    ROUND
-        .into_iter()
-        .find(|r| *r >= wanted)
-        .unwrap_or_else(|| wanted.min(100.0).ceil())
+/// Half the height of a lane, as a ratio − 1.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Reach(f64);
+
+impl Reach {
+    /// Holds all but one cell in fifty, at least half a percent.
+    fn of(lanes: &[Lane]) -> Reach {
+        const ROUND: [f64; 12] = [
+            0.005, 0.01, 0.02, 0.03, 0.05, 0.08, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0,
+        ];
+        let mut far: Vec<f64> = lanes
+            .iter()
+            .flat_map(|lane| lane.points.iter().map(|p| p.1 / lane.median))
+            .map(|ratio| ratio.max(1.0 / ratio) - 1.0)
+            .filter(|d| d.is_finite())
+            .collect();
+        far.sort_unstable_by(f64::total_cmp);
+        let place = (far.len() as f64 * 0.98) as usize;
+        let last = far.len().saturating_sub(1);
+        let wanted = 1.15 * far.get(place.min(last)).copied().unwrap_or(0.0);
+        let round = ROUND.into_iter().find(|r| *r >= wanted);
+        Reach(round.unwrap_or_else(|| wanted.min(100.0).ceil()))
+    }
+
+    /// No time is −200 %: wide scales are logarithmic.
+    fn is_log(self) -> bool {
+        self.0 > 0.3
+    }
+
+    /// −1 at the bottom of a lane, 1 at its top.
+    fn share(self, ratio: f64) -> f64 {
+        match self.is_log() {
+            true => ratio.ln() / (1.0 + self.0).ln(),
+            false => (ratio - 1.0) / self.0,
+        }
+    }
+
+    fn labels(self) -> (String, String) {
+        match self.is_log() {
+            true => (
+                format!("×{}", plain(1.0 + self.0)),
+                format!("÷{}", plain(1.0 + self.0)),
+            ),
+            false => {
+                let percent = plain(100.0 * self.0);
+                (format!("+{percent} %"), format!("−{percent} %"))
+            }
+        }
+    }
 }
 
 /// Returns whether a point lies beyond the scale.
-fn draw(sketch: &mut Sketch, lane: &Lane, top: f64, reach: f64, x: &dyn Fn(f64) -> f64) -> bool {
+fn draw(
+    sketch: &mut Sketch,
+    lane: &Lane,
+    (left, top): (f64, f64),
+    reach: Reach,
+    x: &dyn Fn(f64) -> f64,
+) -> bool {
     let middle = top + LANE / 2.0;
     let half = LANE / 2.0 - 5.0;
     let colour = if lane.is_reference { GREY } else { BLUE };
-    sketch.line(vec![(LEFT, top), (RIGHT, top)], GRID, 1.0);
-    sketch.line(vec![(LEFT, middle), (RIGHT, middle)], GRID, 1.0);
-    let name = fitted(&lane.name, LABEL, LEFT - 22.0);
+    sketch.line(vec![(left, top), (RIGHT, top)], GRID, 1.0);
+    sketch.line(vec![(left, middle), (RIGHT, middle)], GRID, 1.0);
+    row_name(sketch, (left - 12.0, middle - 8.0), &lane.name, left);
     sketch.text(
-        (LEFT - 12.0, middle - 8.0),
-        &name,
-        LABEL,
-        INK,
-        Anchor::Right,
-    );
-    sketch.text(
-        (LEFT - 12.0, middle + 9.0),
+        (left - 12.0, middle + 11.0),
         &lane.median_text,
         SMALL,
         QUIET,
         Anchor::Right,
     );
-    let percent = super::axis::plain(100.0 * reach);
+    let (above, below) = reach.labels();
     remark(
         sketch,
         (RIGHT + 8.0, middle - half + 4.0),
-        &format!("+{percent} %"),
+        &above,
         Anchor::Left,
     );
     remark(
         sketch,
         (RIGHT + 8.0, middle + half - 4.0),
-        &format!("−{percent} %"),
+        &below,
         Anchor::Left,
     );
     let mut is_cut = false;
     let mut y = |value: f64| {
-        let share = (value / lane.median - 1.0) / reach;
+        let share = reach.share(value / lane.median);
         is_cut |= share.abs() > 1.0;
         (middle - half * share.clamp(-1.0, 1.0), share)
     };
@@ -207,7 +234,7 @@ fn blocks(sketch: &mut Sketch, stretches: &[Stretch], bottom: f64, x: &dyn Fn(f6
         }
     }
     sketch.text(
-        (f64::midpoint(LEFT, RIGHT), bottom + 32.0),
+        ((x(0.0) + RIGHT) / 2.0, bottom + 32.0),
         "block",
         LABEL,
         INK,

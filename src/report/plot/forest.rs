@@ -1,7 +1,7 @@
 //! Speedups with their intervals: names on the left, figures on the right, a row each, so that nothing overlaps however many
 //! there are. Colour and shape both say the verdict; a filled mark is confirmed, a hollow one is screening.
-use super::axis::{Axis, plain};
-use super::sketch::{Anchor, Sketch, fitted};
+use super::axis::{Axis, plain, room_for, row_name};
+use super::sketch::{Anchor, Sketch};
 use super::theme::{
     BAND, BLUE, GRID, INK, LABEL, QUIET, SMALL, VERMILION, WHITE, WIDTH, colour_of,
 };
@@ -27,12 +27,12 @@ pub(in crate::report) struct Effect {
 }
 
 const ROW: f64 = 32.0;
-const LEFT: f64 = 225.0;
 const RIGHT: f64 = WIDTH - 225.0;
 const TOP: f64 = 16.0;
 
 pub(in crate::report) fn forest(marks: &[Mark], equivalence: f64) -> Sketch {
     let bottom = TOP + ROW * marks.len().max(1) as f64;
+    let left = room_for(marks.iter().map(|m| m.name.as_str()));
     let mut sketch = Sketch::new(WIDTH, bottom + 84.0);
     let values = marks
         .iter()
@@ -50,7 +50,7 @@ pub(in crate::report) fn forest(marks: &[Mark], equivalence: f64) -> Sketch {
         values.chain([1.0, 1.0 + equivalence, 1.0 / (1.0 + equivalence)]),
         0.06,
     )
-    .between(LEFT, RIGHT);
+    .between(left, RIGHT);
     sketch.block(
         (x.at(1.0 / (1.0 + equivalence)), TOP),
         (x.at(1.0 + equivalence), bottom),
@@ -65,16 +65,15 @@ pub(in crate::report) fn forest(marks: &[Mark], equivalence: f64) -> Sketch {
     );
     sketch.line(vec![(x.at(1.0), TOP), (x.at(1.0), bottom)], INK, 1.5);
     for (i, mark) in marks.iter().enumerate() {
-        row(&mut sketch, mark, TOP + ROW * (i as f64 + 0.5), &x);
+        row(&mut sketch, mark, (left, TOP + ROW * (i as f64 + 0.5)), &x);
     }
     legend(&mut sketch, bottom + 66.0, equivalence);
     sketch
 }
 
-fn row(sketch: &mut Sketch, mark: &Mark, y: f64, x: &Axis) {
+fn row(sketch: &mut Sketch, mark: &Mark, (left, y): (f64, f64), x: &Axis) {
     let colour = colour_of(mark.verdict);
-    let name = fitted(&mark.name, LABEL, LEFT - 22.0);
-    sketch.text((LEFT - 12.0, y), &name, LABEL, INK, Anchor::Right);
+    row_name(sketch, (left - 12.0, y), &mark.name, left);
     let mut words = mark.verdict.words().to_owned();
     let Some(effect) = &mark.effect else {
         sketch.text(

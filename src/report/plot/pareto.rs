@@ -64,13 +64,6 @@ pub(in crate::report) fn pareto(
     frame(&mut sketch, (LEFT, TOP), (RIGHT, BOTTOM));
     if let Some(limit) = limit {
         sketch.dashes((LEFT, y.at(limit)), (RIGHT, y.at(limit)), VERMILION, 1.5);
-        sketch.text(
-            (RIGHT - 6.0, y.at(limit) - 9.0),
-            "limit of the plan",
-            SMALL,
-            VERMILION,
-            Anchor::Right,
-        );
     }
     let most = choices.iter().filter_map(|c| c.memory).fold(0.0, f64::max);
     let radius = |c: &Choice| match c.memory {
@@ -87,7 +80,14 @@ pub(in crate::report) fn pareto(
             colour.faded(if front.contains(&i) { 0.75 } else { 0.4 }),
         );
     }
-    let mut taken: Vec<[f64; 4]> = vec![];
+    let mut taken: Vec<[f64; 4]> = choices
+        .iter()
+        .map(|c| (place(c), radius(c)))
+        .map(|((x, y), r)| [x - r, y - r, x + r, y + r])
+        .collect();
+    if let Some(limit) = limit {
+        limit_name(&mut sketch, y.at(limit) - 9.0, &mut taken);
+    }
     for &i in &front {
         let (at, r) = (place(&choices[i]), radius(&choices[i]));
         name(&mut sketch, &choices[i].name, at, r, &mut taken);
@@ -103,6 +103,25 @@ pub(in crate::report) fn pareto(
         remark(&mut sketch, (RIGHT, BOTTOM + 58.0), &text, Anchor::Right);
     }
     sketch
+}
+
+/// At the right end of the limit's line, or at the left where points are in the way.
+fn limit_name(sketch: &mut Sketch, y: f64, taken: &mut Vec<[f64; 4]>) {
+    let text = "limit of the plan";
+    let w = text_width(text, SMALL);
+    let spots = [RIGHT - 6.0 - w, LEFT + 6.0].map(|left| [left, y - 7.0, left + w, y + 7.0]);
+    let area = spots
+        .into_iter()
+        .find(|area| is_free(area, taken))
+        .unwrap_or(spots[0]);
+    sketch.text((area[0], y), text, SMALL, VERMILION, Anchor::Left);
+    taken.push(area);
+}
+
+fn is_free(area: &[f64; 4], taken: &[[f64; 4]]) -> bool {
+    let lies_apart =
+        |t: &[f64; 4]| area[0] >= t[2] || t[0] >= area[2] || area[1] >= t[3] || t[1] >= area[3];
+    taken.iter().all(lies_apart)
 }
 
 /// Choices that nothing beats in both, quickest first.
@@ -131,6 +150,10 @@ fn name(sketch: &mut Sketch, name: &str, (x, y): (f64, f64), r: f64, taken: &mut
         (x - r - 5.0, y, Anchor::Right),
         (x, y - r - 9.0, Anchor::Middle),
         (x, y + r + 9.0, Anchor::Middle),
+        (x - r, y - r - 9.0, Anchor::Left),
+        (x - r, y + r + 9.0, Anchor::Left),
+        (x + r, y - r - 9.0, Anchor::Right),
+        (x + r, y + r + 9.0, Anchor::Right),
     ];
     for (at, height, anchor) in spots {
         let left = match anchor {
@@ -140,12 +163,7 @@ fn name(sketch: &mut Sketch, name: &str, (x, y): (f64, f64), r: f64, taken: &mut
         };
         let area = [left - 2.0, height - 7.0, left + w + 2.0, height + 7.0];
         let is_inside = area[0] > LEFT && area[2] < RIGHT && area[1] > TOP && area[3] < BOTTOM;
-        let is_free = taken
-            .iter()
-            .all(|t| area[0] >= t[2] || t[0] >= area[2] || area[1] >= t[3] || t[1] >= area[3]);
-        // The limit's name is at the right end; its line is thin enough to be crossed.
-        let is_clear = area[2] < RIGHT - 110.0 || anchor == Anchor::Right;
-        if is_inside && is_free && is_clear {
+        if is_inside && is_free(&area, taken) {
             sketch.text((at, height), &text, SMALL, QUIET, anchor);
             taken.push(area);
             return;

@@ -1,7 +1,7 @@
 //! Where variants stand under the ceilings of their device: Williams, Waterman & Patterson, CACM 52 (2009).
 use super::axis::{Axis, frame, plain, remark};
 use super::sketch::{Anchor, Sketch, fitted};
-use super::theme::{BLUE, GREEN, GREY, INK, QUIET, SMALL, WHITE, WIDTH};
+use super::theme::{BLUE, GREEN, GREY, INK, SMALL, WHITE, WIDTH};
 
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::report) struct Standing {
@@ -64,14 +64,6 @@ pub(in crate::report) fn roofline(flops: f64, bandwidth: f64, standings: &[Stand
         2.0,
     );
     frame(&mut sketch, (LEFT, TOP), (RIGHT, BOTTOM));
-    let text = format!("{} Gflop/s", plain((flops / 1e8).round() / 10.0));
-    sketch.text(
-        (LEFT + 8.0, (y.at(flops / 1e9) - 9.0).max(TOP + 8.0)),
-        &text,
-        SMALL,
-        QUIET,
-        Anchor::Left,
-    );
     let mut order: Vec<&Standing> = standings.iter().collect();
     order.sort_by(|a, b| b.rate.total_cmp(&a.rate));
     let mut free = TOP;
@@ -100,7 +92,11 @@ pub(in crate::report) fn roofline(flops: f64, bandwidth: f64, standings: &[Stand
         sketch.disc(at, 6.0, WHITE);
         sketch.disc(at, 5.0, colour);
     }
-    let text = format!("slope: {} GB/s", plain((bandwidth / 1e8).round() / 10.0));
+    let text = format!(
+        "roof: {} Gflop/s, slope: {} GB/s",
+        plain((flops / 1e8).round() / 10.0),
+        plain((bandwidth / 1e8).round() / 10.0)
+    );
     remark(&mut sketch, (LEFT, BOTTOM + 54.0), &text, Anchor::Left);
     remark(
         &mut sketch,

@@ -633,6 +633,18 @@ mod tests {
     }
 
     #[test]
+    fn labels_that_overlap_or_leave_the_picture_are_found() {
+        let mut sketch = Sketch::new(100.0, 40.0);
+        sketch.text((10.0, 10.0), "one", 10.0, QUIET, Anchor::Left);
+        sketch.text((10.0, 30.0), "apart", 10.0, QUIET, Anchor::Left);
+        assert_eq!(sketch.crowded(), Vec::<String>::new());
+        sketch.text((20.0, 12.0), "on it", 10.0, QUIET, Anchor::Left);
+        sketch.text((95.0, 30.0), "outside", 10.0, QUIET, Anchor::Left);
+        let found = ["`one` and `on it` overlap", "`outside` leaves the picture"];
+        assert_eq!(sketch.crowded(), found);
+    }
+
+    #[test]
     fn both_pictures_show_the_same_shapes() {
         let mut sketch = Sketch::new(40.0, 20.0);
         sketch.block((0.0, 0.0), (20.0, 20.0), Colour(255, 0, 0, 1.0));

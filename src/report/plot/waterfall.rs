@@ -46,7 +46,14 @@ pub(in crate::report) fn waterfall(steps: &[Step], title: &str) -> Sketch {
         sketch.block((LEFT, y), (end, y + 26.0), colour);
         let name = fitted(&step.name, LABEL, LEFT - 22.0);
         sketch.text((LEFT - 12.0, y + 13.0), &name, LABEL, INK, Anchor::Right);
-        let label_at = end.max(before.unwrap_or(0.0)) + 9.0;
+        // Beside its bar; beyond the line from the bar above where that would run through it.
+        let wide = text_width(&step.remark, SMALL).max(text_width(&step.text, LABEL));
+        let label_at = match before {
+            Some(before) if before > end - 4.0 && before < end + wide + 18.0 => {
+                end.max(before) + 9.0
+            }
+            _ => end + 9.0,
+        };
         sketch.text((label_at, y + 6.0), &step.text, LABEL, INK, Anchor::Left);
         sketch.text(
             (label_at, y + 21.0),

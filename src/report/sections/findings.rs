@@ -1,6 +1,6 @@
 //! Key findings: sentences made from the data, one a phase, then what they came to together.
 use crate::record::{PhaseOutcome, Run, Trial};
-use crate::report::numbers::{against, interval, percent, with_interval};
+use crate::report::numbers::{against, interval, p_value, percent, with_interval};
 use crate::report::{
     Piece, counted, effect, in_case, kept, listed, listed_at_most, phase_title, variants,
 };
@@ -35,7 +35,7 @@ fn sentence(run: &Run, outcome: &PhaseOutcome) -> Option<String> {
     if !outcome.is_trusted {
         let p = outcome
             .canary_p
-            .map_or_else(String::new, |p| format!(" (p = {p:.4})"));
+            .map_or_else(String::new, |p| format!(" (p {})", p_value(p)));
         return Some(format!(
             "untrusted. A clone of the reference came out different from the reference{p}, so no difference here can be believed; nothing was kept."
         ));
@@ -104,8 +104,7 @@ fn kept_part(run: &Run, outcome: &PhaseOutcome, trials: &[&Trial]) -> String {
 fn best<'a>(trials: &[&'a Trial]) -> Option<(&'a Trial, &'a crate::stats::Comparison)> {
     trials
         .iter()
-        .filter(|t| crate::report::is_statistical(t.verdict))
-        .filter_map(|t| Some((*t, t.comparison.as_ref().filter(|c| c.blocks > 0)?)))
+        .filter_map(|t| Some((*t, crate::report::screening(t)?)))
         .max_by(|a, b| a.1.speedup.total_cmp(&b.1.speedup))
 }
 

@@ -1,6 +1,6 @@
 //! What this machine resolved, and what was doubtful.
 use crate::record::{PhaseOutcome, Run};
-use crate::report::numbers::{NONE, percent};
+use crate::report::numbers::{NONE, p_value, percent};
 use crate::report::{Piece, Row, columns, counted, phase_title};
 
 pub(in crate::report) fn section(run: &Run) -> Vec<Piece> {
@@ -79,8 +79,10 @@ fn table(run: &Run) -> Piece {
                 format!("{} of {}", o.blocks, o.planned_blocks),
                 o.confirmation_blocks.to_string(),
                 o.detectable.map_or_else(|| NONE.into(), percent),
-                o.canary_p
-                    .map_or_else(|| "no canary".into(), |p| format!("{p:.3}")),
+                o.canary_p.map_or_else(
+                    || "no canary".into(),
+                    |p| p_value(p).trim_start_matches("= ").to_owned(),
+                ),
                 trust(o).into(),
             ],
             is_strong: !o.is_trusted,

@@ -1,6 +1,6 @@
 //! Speed against accuracy against memory.
 use crate::record::{Run, Trial};
-use crate::report::numbers::{Unit, objective_name, small};
+use crate::report::numbers::{Unit, figure, objective_name, small};
 use crate::report::plot::pareto::{Choice, front, pareto};
 use crate::report::{
     Figure, Files, Piece, Row, accuracy, columns, file_name, in_case, metric, variants,
@@ -58,7 +58,7 @@ fn of_case(run: &Run, case: &str) -> Vec<Piece> {
                 .map_or_else(|| "–".into(), |m| Bytes(m as u64).to_string());
             Row::new(vec![
                 choice.name.clone(),
-                format!("{:.4}", choice.time),
+                figure(choice.time),
                 small(choice.error),
                 memory,
             ])

@@ -2,7 +2,7 @@
 use super::{record, shapes};
 use crate::plan::{Phase, Question};
 use crate::record::{PhaseOutcome, Run};
-use crate::report::numbers::percent;
+use crate::report::numbers::{p_value, percent};
 use crate::report::{Piece, counted, file_name, kept, phase_title};
 use crate::value::Nanoseconds;
 
@@ -111,7 +111,8 @@ fn course(outcome: &PhaseOutcome) -> String {
             "it did not, so nothing here can be trusted"
         };
         text.push_str(&format!(
-            " The canary, a clone of the reference, should come out equal: {word} (p = {p:.3})."
+            " The canary, a clone of the reference, should come out equal: {word} (p {}).",
+            p_value(p)
         ));
     }
     if let Some(x) = outcome.detectable {

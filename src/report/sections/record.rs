@@ -1,9 +1,10 @@
 //! The test record of a phase: for every variant what was changed, what came of it, what it cost, and whether its output passed.
 use super::results::{OPTIMISTIC, status};
 use crate::record::{PhaseOutcome, Run, Trial};
-use crate::report::numbers::{NONE, Unit, objective_name, small, with_interval};
-use crate::report::{Piece, Row, accuracy, columns, timed, variants};
+use crate::report::numbers::{NONE, Unit, figure, objective_name, small, with_interval};
+use crate::report::{Piece, Row, accuracy, columns, screening, timed, variants};
 use crate::trial::Verdict;
+use crate::value::Bytes;
 
 /// Longer tables are folded: the plot above them shows the same.
 const LONG: usize = 24;
@@ -52,10 +53,7 @@ fn figures(run: &Run, outcome: &PhaseOutcome, trials: &[&Trial]) -> Piece {
                     || NONE.into(),
                     |q| format!("{} to {}", unit.bare(q.0), unit.bare(q.2)),
                 ),
-                t.comparison
-                    .as_ref()
-                    .filter(|c| c.blocks > 0)
-                    .map_or_else(|| NONE.into(), with_interval),
+                screening(t).map_or_else(|| NONE.into(), with_interval),
                 t.confirmation
                     .as_ref()
                     .map_or_else(|| NONE.into(), with_interval),
@@ -141,7 +139,7 @@ fn checks(run: &Run, trials: &[&Trial]) -> Option<Piece> {
             );
             cells.extend(declared.iter().map(|name| {
                 let found = t.metrics.iter().find(|(n, _)| n == name);
-                found.map_or_else(|| NONE.into(), |(_, v)| format!("{v:.4}"))
+                found.map_or_else(|| NONE.into(), |(_, v)| declared_figure(name, *v))
             }));
             cells.push(t.compile.map_or_else(|| NONE.into(), |c| prepare.bare(c.0)));
             cells.push(t.n.to_string());
@@ -152,6 +150,14 @@ fn checks(run: &Run, trials: &[&Trial]) -> Option<Piece> {
         header: columns(&header),
         rows,
     })
+}
+
+/// A metric of the workload's own: what counts bytes by its name is shown in theirs.
+fn declared_figure(name: &str, value: f64) -> String {
+    match name.ends_with("_bytes") && value.is_finite() && value >= 0.0 {
+        true => Bytes(value as u64).to_string(),
+        false => figure(value),
+    }
 }
 
 /// "2.0e-7, passes".
@@ -174,7 +180,7 @@ pub(in crate::report) fn memory_unit<'a>(trials: impl Iterator<Item = &'a Trial>
 
 /// Peak of the host, and of the device where there is one.
 pub(in crate::report) fn memory(trial: &Trial, unit: &Unit) -> String {
-    let show = |b: crate::value::Bytes| unit.bare(b.0 as f64);
+    let show = |b: Bytes| unit.bare(b.0 as f64);
     match (trial.host_peak, trial.device_peak) {
         (Some(host), None) => show(host),
         (Some(host), Some(device)) => format!("{} + {} device", show(host), show(device)),

@@ -132,7 +132,8 @@ fn scale(parameter: &Parameter, trials: &[&Trial]) -> Scale {
     let number = |v: &Value| match v {
         Value::Int(i) => Some(*i as f64),
         Value::Float(f) => Some(*f),
-        _ => None,
+        Value::Text(text) => size(text),
+        Value::Bool(_) => None,
     };
     if values.iter().all(|v| number(v).is_some()) {
         values.sort_by(|a, b| {
@@ -145,6 +146,19 @@ fn scale(parameter: &Parameter, trials: &[&Trial]) -> Scale {
         name: parameter.name.clone(),
         values: values.iter().map(ToString::to_string).collect(),
     }
+}
+
+/// "64M" as programs read it: for the order on an axis.
+fn size(text: &str) -> Option<f64> {
+    let (digits, unit) = text.split_at(text.trim_end_matches(char::is_alphabetic).len());
+    let factor = match unit.trim_end_matches('B').trim_end_matches('i') {
+        "" => 1.0,
+        "k" | "K" => 1024.0,
+        "M" => 1024_f64.powi(2),
+        "G" => 1024_f64.powi(3),
+        _ => return None,
+    };
+    digits.trim().parse::<f64>().ok().map(|n| n * factor)
 }
 
 fn point(
@@ -226,7 +240,7 @@ pub(in crate::report) fn cells(run: &Run, outcome: &PhaseOutcome, stem: &str) ->
         .zip(&medians)
         .map(|((trial, cells), quartiles)| Lane {
             name: if trial.is_canary {
-                format!("{} (canary)", trial.name)
+                "canary (a clone)".to_owned()
             } else {
                 trial.name.clone()
             },

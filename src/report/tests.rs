@@ -1,0 +1,245 @@
+//! Whole reports of a run that holds everything (fixture.rs), kept as text beside this file.
+//!
+//! `PHASETUNE_SNAPSHOTS=write cargo test --release report` writes them anew; read what changed.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "reads and writes the snapshots and a temporary report"
+)]
+use super::fixture::{HOSTILE, run};
+use super::{Figure, Piece, document, markdown, write};
+use crate::record::Run;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Compares with `src/report/snapshots/NAME`, or writes it.
+fn is_as_kept(name: &str, text: &str) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/report/snapshots");
+    let path = folder.join(name);
+    if std::env::var("PHASETUNE_SNAPSHOTS").is_ok_and(|what| what == "write") {
+        std::fs::create_dir_all(&folder).expect("a folder of the sources");
+        std::fs::write(&path, text).expect("a file of the sources");
+        return;
+    }
+    let kept = std::fs::read_to_string(&path).expect("PHASETUNE_SNAPSHOTS=write makes it");
+    let differs = kept.lines().zip(text.lines()).position(|(a, b)| a != b);
+    let line = differs.unwrap_or_else(|| kept.lines().count().min(text.lines().count()));
+    let show = |text: &str| text.lines().nth(line).unwrap_or("(the end)").to_owned();
+    assert!(
+        kept == text,
+        "{name}:{}: kept:\n{}\nnow:\n{}\n(PHASETUNE_SNAPSHOTS=write keeps what is now)",
+        line + 1,
+        show(&kept),
+        show(text)
+    );
+}
+
+/// The fixture, and the folder that its pictures live in.
+fn fixture() -> (tempfile::TempDir, Run) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let run = run(folder.path());
+    (folder, run)
+}
+
+fn figures<'a>(pieces: &'a [Piece]) -> Vec<&'a Figure> {
+    let of = |piece: &'a Piece| match piece {
+        Piece::Figure(figure) => vec![figure],
+        Piece::Folded { pieces, .. } => figures(pieces),
+        _ => vec![],
+    };
+    pieces.iter().flat_map(of).collect()
+}
+
+/// Every file under a folder with its bytes.
+fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
+        let (path, name) = (
+            entry.path(),
+            entry.file_name().to_string_lossy().into_owned(),
+        );
+        if path.is_dir() {
+            found.extend(
+                files(&path)
+                    .into_iter()
+                    .map(|(file, bytes)| (format!("{name}/{file}"), bytes)),
+            );
+        } else {
+            found.insert(name, std::fs::read(&path).expect("a file"));
+        }
+    }
+    found
+}
+
+#[test]
+fn a_report_is_what_it_was() {
+    let (_folder, run) = fixture();
+    let text = markdown::render(&run.header.plan.title, &document(&run, None));
+    is_as_kept("results_summary.md", &text);
+}
+
+#[test]
+fn figures_are_what_they_were() {
+    let (_folder, run) = fixture();
+    let pieces = document(&run, None);
+    let kept = [
+        "_speedups",
+        "sweep_sweep",
+        "search_time_order",
+        "waterfall",
+        "pareto",
+        "roofline",
+    ];
+    for name in kept {
+        let figure = figures(&pieces)
+            .into_iter()
+            .find(|f| f.file.ends_with(name))
+            .expect(name);
+        let painted = figure.sketch.paint().expect("it can be painted");
+        is_as_kept(
+            &format!("{}.svg", name.trim_start_matches('_')),
+            &painted.svg,
+        );
+    }
+}
+
+#[test]
+fn the_same_records_give_the_same_bytes() {
+    let (_folder, run) = fixture();
+    let reports = tempfile::tempdir().expect("a temporary folder");
+    let (once, again) = (reports.path().join("once"), reports.path().join("again"));
+    for folder in [&once, &again, &again] {
+        write(&run, folder, None).expect("a report");
+    }
+    let (once, again) = (files(&once), files(&again));
+    assert!(once.len() > 20, "{:?}", once.keys());
+    assert_eq!(
+        once.keys().collect::<Vec<_>>(),
+        again.keys().collect::<Vec<_>>()
+    );
+    for (name, bytes) in &once {
+        assert!(bytes == &again[name], "{name} differs");
+    }
+}
+
+#[test]
+fn nothing_overlaps_and_nothing_is_cut() {
+    let (_folder, run) = fixture();
+    let pieces = document(&run, None);
+    for figure in figures(&pieces) {
+        let crowded = figure.sketch.crowded();
+        assert!(crowded.is_empty(), "{}: {crowded:#?}", figure.file);
+    }
+}
+
+#[test]
+fn a_name_is_never_markup() {
+    let (_folder, run) = fixture();
+    let reports = tempfile::tempdir().expect("a temporary folder");
+    write(&run, reports.path(), None).expect("a report");
+    for (name, bytes) in files(reports.path()) {
+        assert!(!name.contains(['<', '|', '[', '`', '"', ' ']), "{name}");
+        if name.ends_with(".png") {
+            continue;
+        }
+        let text = String::from_utf8(bytes).expect("text");
+        // The plan is shown as it is, in a fence that it cannot close.
+        let told: String = text
+            .split("The plan as it was read")
+            .next()
+            .unwrap_or("")
+            .to_owned();
+        assert!(!told.contains("<script"), "{name}");
+        assert!(
+            !(name.ends_with(".md") && told.replace("\\]", "").contains("](http")),
+            "{name}"
+        );
+        assert!(
+            !told.contains("never-shown"),
+            "the name of the machine in {name}"
+        );
+    }
+    let text =
+        std::fs::read_to_string(reports.path().join("fixture/results_summary.md")).expect("text");
+    assert!(
+        text.contains("````yaml\nname: fixture\n"),
+        "the plan's own fence would end it"
+    );
+    assert_eq!(
+        text.matches("<details>").count(),
+        text.matches("</details>").count() - 1,
+        "one is in the plan"
+    );
+    let columns = |line: &str| line.replace("\\|", "").matches('|').count();
+    let rows: Vec<&str> = text.lines().filter(|l| l.starts_with('|')).collect();
+    for pair in rows.windows(2).filter(|pair| pair[1].starts_with("| ---")) {
+        assert_eq!(columns(pair[0]), columns(pair[1]), "{}", pair[0]);
+    }
+    assert!(
+        rows.iter().any(|row| row.contains("a\\|b")),
+        "{HOSTILE} is in a table"
+    );
+}
+
+#[test]
+fn figures_of_names_that_differ_in_signs_are_two_files() {
+    let (_folder, mut run) = fixture();
+    for (old, new) in [("sweep", "x y"), ("combined", "x/y")] {
+        run.trials
+            .iter_mut()
+            .filter(|t| t.phase == old)
+            .for_each(|t| t.phase = new.into());
+        run.outcomes
+            .iter_mut()
+            .filter(|o| o.phase == old)
+            .for_each(|o| o.phase = new.into());
+    }
+    let pieces = document(&run, None);
+    let mut names: Vec<&str> = figures(&pieces).iter().map(|f| f.file.as_str()).collect();
+    let all = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), all);
+    assert!(
+        names.contains(&"plots/x_y_speedups") && names.contains(&"plots/x_y_speedups_2"),
+        "{names:?}"
+    );
+}
+
+#[test]
+fn pictures_of_a_former_report_go() {
+    let (_folder, mut run) = fixture();
+    let reports = tempfile::tempdir().expect("a temporary folder");
+    write(&run, reports.path(), None).expect("a report");
+    let folder = reports.path().join("fixture");
+    std::fs::write(folder.join("plots/mine.png"), "not ours").expect("a file");
+    assert!(folder.join("plots/sweep_speedups.png").is_file());
+    run.outcomes.retain(|o| o.phase != "sweep");
+    run.trials.retain(|t| t.phase != "sweep");
+    write(&run, reports.path(), None).expect("a report");
+    assert!(!folder.join("plots/sweep_speedups.png").exists());
+    assert!(!folder.join("plots/sweep_speedups.svg").exists());
+    assert!(
+        folder.join("plots/mine.png").is_file(),
+        "what we did not write stays"
+    );
+}
+
+#[test]
+fn a_run_without_anything_is_a_report() {
+    let (_folder, mut run) = fixture();
+    (run.trials, run.outcomes, run.finals, run.samples) = (vec![], vec![], vec![], vec![]);
+    run.is_complete = false;
+    let text = markdown::render("t", &document(&run, None));
+    assert!(text.contains("not complete"), "{text}");
+}
+
+#[test]
+fn another_run_beside_this_one_claims_nothing() {
+    let (_folder, run) = fixture();
+    let text = markdown::render("t", &document(&run, Some(&run)));
+    let beside = text.split("## Beside run").nth(1).expect("a section");
+    assert!(
+        beside.contains("no significance is claimed") && beside.contains("1.00"),
+        "{beside}"
+    );
+}
