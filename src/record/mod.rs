@@ -197,7 +197,8 @@ impl Store {
         Some(entry)
     }
 
-    /// Appends one entry and syncs it: after this returns, no crash loses it.
+    /// Appends one entry: after this returns, no crash of ours loses it. A power cut may lose blocks that together took a
+    /// quarter of a second; everything else is synced.
     ///
     /// # Errors
     /// When it cannot be written whole; the journal then ends before it.

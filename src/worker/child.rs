@@ -7,6 +7,7 @@
 use super::protocol::{LoadOrder, Reply, Request, receive, send};
 use super::{Runner, WorkerLost};
 use crate::measure::{BlockOrder, CheckOrder, Checked, ExpectOrder, memory};
+use crate::plan::WorkloadChoice;
 use crate::trial::{Block, Cell, Conditions, Ending, VariantId};
 use crate::value::{Bytes, Nanoseconds};
 use crate::workload::command::signal_name;
@@ -231,7 +232,10 @@ impl Runner for Child {
         let elapsed = since(started);
         if let Some(link) = &mut self.link {
             link.blocks_done += 1;
-            if is_first {
+            // A command gets a process for each invocation, so a fresh worker would be no other draw of anything, and starting
+            // one costs as much as some thirty commands of a millisecond (benches/overhead.py).
+            let is_command = matches!(self.load.workload, WorkloadChoice::Command(_));
+            if is_first && !is_command {
                 // What starting cost: all of the first block that was not in its measured samples.
                 let measured: f64 = cells
                     .iter()
