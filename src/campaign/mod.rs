@@ -2,12 +2,14 @@
 //! journal replayed in order brings an interrupted campaign back to where it was.
 mod comparing;
 mod criteria;
+mod forecast;
 mod ledger;
 mod phase;
 mod searching;
 mod sessions;
 mod variants;
 
+pub use forecast::{FINAL_BLOCKS, Forecast, forecast};
 pub use sessions::{calibrate, compare};
 
 use crate::plan::{Case, DeviceChoice, Keep, Phase, Plan, Question};

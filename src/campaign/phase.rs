@@ -6,7 +6,7 @@ use super::variants::{Candidate, Candidates, candidates, reference};
 use super::{Error, Event, FINAL, Observer, criteria, device_name, expected_file, picture_folder};
 use crate::accuracy::{Better, METRICS};
 use crate::measure::{CheckOrder, Checked, ExpectOrder};
-use crate::plan::{Case, Keep, Phase, Plan, Question, Search, WorkloadChoice};
+use crate::plan::{Case, Keep, Phase, Plan, Protocol, Question, Search, WorkloadChoice};
 use crate::record::{Final, Header, PhaseOutcome, Trial};
 use crate::search::{STRATEGIES, StrategyEntry};
 use crate::space::Configuration;
@@ -16,10 +16,10 @@ use crate::value::{Bytes, Nanoseconds};
 use std::collections::BTreeMap;
 
 /// Fresh blocks of a confirmation (STATISTICS "Many variants": at least 16).
-const CONFIRMATION_BLOCKS: u32 = 16;
+pub(super) const CONFIRMATION_BLOCKS: u32 = 16;
 
 /// A canary joins a phase with at least this many variants.
-const CANARY_FROM: usize = 3;
+pub(super) const CANARY_FROM: usize = 3;
 
 /// The canary's error: a clone of the reference this different means that the phase's other differences mean nothing.
 const CANARY_ALPHA: f64 = 0.01;
@@ -128,15 +128,24 @@ impl<'a> Desk<'a> {
     fn check_all(
         &mut self,
         phase: &Phase,
-        candidates: Vec<Candidate>,
-        note: Option<String>,
+        mut candidates: Vec<Candidate>,
+        mut note: Option<String>,
         ledger: &mut Ledger<'_>,
     ) -> Result<(Roster, Nanoseconds), Error> {
         let expected = self.expect(ledger)?;
         let mut spent = Nanoseconds(0.0);
         let mut checks: Vec<Checked> = vec![];
         let mut barred = BTreeMap::new();
+        let search_time = match &phase.question {
+            Question::Search(search) => search.time,
+            _ => None,
+        };
+        let mut asked = candidates.len();
         for (i, candidate) in candidates.iter().enumerate() {
+            if i > 1 && search_time.is_some_and(|time| spent >= time) {
+                asked = i;
+                break;
+            }
             let id = VariantId(i as u32);
             let name = candidate.name.as_str();
             self.observer.event(&Event::Checking {
@@ -169,6 +178,17 @@ impl<'a> Desk<'a> {
                 barred.insert(id, verdict);
             }
             checks.push(checked);
+        }
+        if let Some(time) = search_time
+            && asked < candidates.len()
+        {
+            let budget = format!(
+                "the budget of {time} ended it after {} of these {}",
+                asked - 1,
+                candidates.len() - 1
+            );
+            note = Some(note.map_or_else(|| budget.clone(), |how| format!("{how}; {budget}")));
+            candidates.truncate(asked);
         }
         Ok((
             Roster {
@@ -523,7 +543,7 @@ impl<'a> Desk<'a> {
 }
 
 /// The search of a phase whose strategy learns from what it is told, with that strategy.
-fn learning(phase: &Phase) -> Option<(&Search, &'static StrategyEntry)> {
+pub(super) fn learning(phase: &Phase) -> Option<(&Search, &'static StrategyEntry)> {
     let Question::Search(search) = &phase.question else {
         return None;
     };
@@ -613,6 +633,15 @@ fn without_hopeless(rivals: Vec<VariantId>, roster: &Roster) -> Vec<VariantId> {
         .collect()
 }
 
+/// Blocks of a comparison where time does not matter.
+pub(super) fn most_screening_blocks(protocol: &Protocol, question: &Question) -> u32 {
+    match question {
+        // Nothing is compared but the reference with its clone: enough to say what this machine resolves.
+        Question::Baseline => protocol.max_blocks.min(protocol.min_blocks.max(20)),
+        _ => protocol.max_blocks,
+    }
+}
+
 fn screen(
     board: &mut Board<'_, '_>,
     roster: &Roster,
@@ -633,16 +662,11 @@ fn screen(
     // confirmed, together with a runner-up.
     let confirmed = [cells.first().copied().unwrap_or(0.0); 3];
     let reserve = board.cost(CONFIRMATION_BLOCKS, &confirmed).min(left / 2.0);
-    let affordable = (0..=protocol.max_blocks)
+    let most = most_screening_blocks(protocol, &phase.question);
+    let affordable = (0..=most)
         .rev()
-        .find(|&n| board.cost(n, &cells) <= left - reserve)
-        .unwrap_or(0);
-    let n_max = match phase.question {
-        // Nothing is compared but the reference with its clone: enough to say what this machine resolves.
-        Question::Baseline => affordable.min(protocol.max_blocks.min(protocol.min_blocks.max(20))),
-        _ => affordable.min(protocol.max_blocks),
-    }
-    .max(3);
+        .find(|&n| board.cost(n, &cells) <= left - reserve);
+    let n_max = affordable.unwrap_or(0).max(3);
     let family = rivals.len().max(1) as f64;
     let schedule = Schedule::new(n_max, alpha / family);
     findings.n_max = n_max;

@@ -3,7 +3,7 @@
 use super::comparing::{RACE_ABOVE, Series, TICK};
 use super::ledger::Ledger;
 use super::phase::{Desk, HOPELESS, Roster};
-use super::variants::{Candidate, name_of, space_of};
+use super::variants::{Candidate, name_of, search_space};
 use super::{Error, Event};
 use crate::plan::{Phase, Search};
 use crate::search::{Outcome, StrategyEntry};
@@ -13,7 +13,7 @@ use crate::value::Nanoseconds;
 use std::collections::BTreeMap;
 
 /// Blocks of a contender.
-const BLOCKS: u32 = 3;
+pub(super) const BLOCKS: u32 = 3;
 
 /// After one block, what is this much slower than the best so far (log scale) is no contender.
 const MARGIN: f64 = 0.1;
@@ -42,7 +42,7 @@ impl Desk<'_> {
         spent: &mut Nanoseconds,
         ledger: &mut Ledger<'_>,
     ) -> Result<Searched, Error> {
-        let space = space_of(phase, search)?;
+        let space = search_space(phase, search)?;
         let most = search.evaluations.map_or(usize::MAX, |n| n as usize);
         let planned = space.count().map_or(most, |n| most.min(n as usize));
         let limit = search.time.map_or(SHARE * self.time_limit().0, |time| {

@@ -107,8 +107,8 @@ pub(super) fn candidates(
     Ok(Candidates { list, note })
 }
 
-/// The configurations that a search may try.
-pub(super) fn space_of(phase: &Phase, search: &Search) -> Result<Arc<Space>, Error> {
+/// Every configuration that a search may ask for.
+pub(super) fn search_space(phase: &Phase, search: &Search) -> Result<Arc<Space>, Error> {
     let wrong = |what: String| Error::Plan(format!("phase `{}`: {what}", phase.name));
     let restrictions = search
         .restrictions
@@ -129,7 +129,7 @@ fn searched(
         unreachable!("asked of a search only")
     };
     let wrong = |what: String| Error::Plan(format!("phase `{}`: {what}", phase.name));
-    let space = space_of(phase, search)?;
+    let space = search_space(phase, search)?;
     let entry = STRATEGIES
         .iter()
         .find(|entry| entry.name == search.strategy)

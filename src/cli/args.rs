@@ -1,14 +1,19 @@
 //! The command line as types.
+use crate::plan::parse_parameter;
+use crate::space::Parameter;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
-/// Run an optimization plan as an experiment: phases, statistics, Parquet records, reports.
+const EXIT_STATUS: &str = "Exit status: 0 all criteria met, 1 it could not be done, 2 wrong usage, 3 a criterion failed, 4 a criterion is undecided, 130 interrupted.";
+
+/// Runs an optimization plan as an experiment: randomized blocks, honest statistics, Parquet records, a report with plots
 #[derive(Debug, Parser)]
 #[command(
     name = "phasetune",
     version,
     arg_required_else_help = true,
-    after_help = "Example:\n  phasetune run experiments/beamform3d.yaml"
+    max_term_width = 100,
+    after_help = format!("Examples:\n  phasetune run experiments/beamform3d.yaml\n  phasetune tune --param threads=1,2,4 -- sort --parallel={{threads}} -o /dev/null words.txt\n\n{EXIT_STATUS}")
 )]
 pub(super) struct Arguments {
     #[command(subcommand)]
@@ -17,31 +22,32 @@ pub(super) struct Arguments {
     pub(super) common: Common,
 }
 
-/// Options that every subcommand takes.
+/// Options that every subcommand takes
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Common options")]
 pub(super) struct Common {
-    /// Where campaigns write their records.
+    /// Where campaigns write their records
     #[arg(long, global = true, value_name = "DIR", default_value = "results")]
     pub(super) results: PathBuf,
-    /// Where reports are written.
+    /// Where reports are written
     #[arg(long, global = true, value_name = "DIR", default_value = "reports")]
     pub(super) reports: PathBuf,
-    /// Overrides a value of the plan, checked like the plan: workload.problem.preset=tiny.
+    /// Override anything in the plan, checked like the plan: workload.problem.preset=tiny [repeatable]
     #[arg(long, global = true, value_name = "KEY.PATH=VALUE", value_parser = setting)]
     pub(super) set: Vec<(String, String)>,
-    /// Short for --set device=NAME.
+    /// Short for --set device=NAME
     #[arg(long, global = true, value_name = "NAME")]
     pub(super) device: Option<String>,
-    /// Short for --set protocol.seed=N.
+    /// Short for --set protocol.seed=N
     #[arg(long, global = true, value_name = "N")]
     pub(super) seed: Option<u64>,
-    /// One JSON object on stdout instead of text.
+    /// Print one JSON object on stdout instead of text
     #[arg(long, global = true)]
     pub(super) json: bool,
-    /// Say only what went wrong.
-    #[arg(short, long, global = true)]
+    /// Say only what went wrong
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(super) quiet: bool,
-    /// Say more: a line a phase where there is no terminal.
+    /// Say more; where there is no terminal, a line for each phase
     #[arg(short, long, global = true)]
     pub(super) verbose: bool,
 }
@@ -69,82 +75,131 @@ impl Common {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Execute a plan end to end, or go on with its interrupted run; then write the report.
-    #[command(
-        after_help = "Example:\n  phasetune run experiments/sort_command.yaml --set protocol.blocks.max=20\n\nExit status: 0 all criteria met, 1 could not be done, 2 usage, 3 a criterion failed, 4 a criterion is undecided, 130 interrupted."
-    )]
+    /// Execute a plan end to end, or go on with its interrupted run; then write the report
+    #[command(after_help = format!("Example:\n  phasetune run experiments/sort_command.yaml --set protocol.blocks.max=20\n\n{EXIT_STATUS}"))]
     Run {
+        /// The plan file, or its name under experiments/
         plan: PathBuf,
-        /// Start a new run even where an interrupted one could go on.
+        /// Start a new run even where an interrupted one could go on
         #[arg(long)]
         fresh: bool,
     },
-    /// Find the best values of a command's parameters without a plan file.
+    /// Find the best values of tuning parameters: of a command without a plan, or of a plan's workload
+    #[command(after_help = "\
+Examples:
+  phasetune tune --param tile=16..128:x2 --param threads=1,2 --where 'tile * threads <= 128' -- \\
+    ./prog --tile {tile} --threads {threads}
+  phasetune tune experiments/beamform3d.yaml --param x_chunk=1,2,4 --param z_chunk=16,64
+  phasetune tune experiments/beamform3d.yaml
+
+Without --param, a plan's own search phases are run, with the phases that they build on.")]
+    Tune(Tune),
+    /// Write results_summary.md and its plots again, from the recorded Parquet alone
     #[command(
-        after_help = "Example:\n  phasetune tune --param tile=16..128:x2 --param threads=1,2 --where \"tile*threads<=128\" -- ./prog --tile {tile} --threads {threads}"
+        after_help = "Example:\n  phasetune report beamform3d --run 20261121T0931 --against 20261120"
     )]
-    Tune {
-        /// name=1,2,4 or name=a..b, a..b:step, a..b:x2. Its first value is the reference.
-        #[arg(long = "param", value_name = "NAME=VALUES", required = true)]
-        parameters: Vec<String>,
-        /// A restriction that configurations must satisfy.
-        #[arg(long = "where", value_name = "EXPRESSION")]
-        restrictions: Vec<String>,
-        /// Name under results/ and reports/.
-        #[arg(long, default_value = "tune")]
-        name: String,
-        /// The command, after `--`; {name} stands for a parameter's value.
-        #[arg(last = true, required = true, value_name = "COMMAND")]
-        command: Vec<String>,
-    },
-    /// Write results_summary.md and its plots again, from the recorded Parquet alone.
-    #[command(after_help = "Example:\n  phasetune report beamform3d --run 20261121")]
     Report {
+        /// The plan's name, NAME@RUN_ID, or a run's folder
         name: String,
-        /// The run, by its id or its beginning; else the newest.
+        /// The run, by its id or the beginning of it [default: the newest]
         #[arg(long, value_name = "ID")]
         run: Option<String>,
-        /// Another run to set beside it (historical, descriptive).
-        #[arg(long, value_name = "ID")]
+        /// Another run to set beside it (historical, descriptive): its id, NAME@RUN_ID, or its folder
+        #[arg(long, value_name = "RUN")]
         against: Option<String>,
     },
-    /// Set two runs beside one another; with --rerun, measure both final configurations in the same blocks.
-    #[command(after_help = "Example:\n  phasetune compare beamform3d@20261120 beamform3d@20261121")]
+    /// Set two runs beside one another; with --rerun, measure what they recommend in the same blocks
+    #[command(after_help = "\
+Examples:
+  phasetune compare beamform3d@20261120 beamform3d@20261121
+  phasetune compare --rerun results/sort_command/20261120T101500Z-1a2b3c4 sort_command")]
     Compare {
-        /// NAME, NAME@RUN_ID, or a run's folder.
+        /// NAME, NAME@RUN_ID, or a run's folder
         first: String,
+        /// NAME, NAME@RUN_ID, or a run's folder
         second: String,
-        /// Measure both final configurations again, side by side in the same blocks.
+        /// Measure both final configurations again, side by side in the same blocks
         #[arg(long)]
         rerun: bool,
     },
-    /// Validate a plan, show its graph, count its configurations; runs nothing.
-    #[command(after_help = "Example:\n  phasetune check experiments/beamform3d.yaml")]
-    Check { plan: PathBuf },
-    /// List the devices of this machine, and why a backend is absent.
-    #[command(after_help = "Example:\n  phasetune devices")]
+    /// Validate a plan, show its graph, count its configurations, estimate its time; runs nothing
+    #[command(
+        after_help = "Example:\n  phasetune check experiments/beamform3d.yaml --set workload.problem.preset=paper"
+    )]
+    Check {
+        /// The plan file, or its name under experiments/
+        plan: PathBuf,
+    },
+    /// List the devices of this machine, and why a backend is absent
+    #[command(after_help = "Example:\n  phasetune devices --json")]
     Devices,
     /// Measure a plan's baseline against its clone: what can this machine resolve today?
     #[command(after_help = "Example:\n  phasetune calibrate experiments/beamform3d.yaml")]
-    Calibrate { plan: PathBuf },
-    /// Print the JSON Schema of plan files.
-    #[command(after_help = "Example:\n  phasetune schema > plan.schema.json")]
+    Calibrate {
+        /// The plan file, or its name under experiments/
+        plan: PathBuf,
+    },
+    /// Print the JSON Schema of plan files, for editors
+    #[command(after_help = "\
+Example:
+  phasetune schema > plan.schema.json
+
+Then begin a plan with the line
+  # yaml-language-server: $schema=plan.schema.json")]
     Schema,
-    /// Print shell completions.
+    /// Print shell completions
     #[command(
-        after_help = "Example:\n  phasetune completions bash > /etc/bash_completion.d/phasetune"
+        after_help = "Example:\n  phasetune completions bash > ~/.local/share/bash-completion/completions/phasetune"
     )]
     Completions { shell: clap_complete::Shell },
-    /// Write a commented, valid plan to start from.
-    #[command(after_help = "Example:\n  phasetune init --builtin beamform3d my_plan.yaml")]
-    Init {
-        /// For a built-in workload; else for a command.
-        #[arg(long, value_name = "NAME")]
-        builtin: Option<String>,
-        #[arg(default_value = "plan.yaml")]
-        file: PathBuf,
-        /// Replace the file if it exists.
-        #[arg(long)]
-        force: bool,
-    },
+    /// Write a commented, valid plan to start from
+    #[command(after_help = "\
+Examples:
+  phasetune init experiments/prog.yaml -- ./prog --tile {tile}
+  phasetune init --builtin beamform3d experiments/mine.yaml")]
+    Init(Init),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Tune {
+    /// A plan whose workload, protocol and baseline are used
+    #[arg(conflicts_with = "command")]
+    pub(super) plan: Option<PathBuf>,
+    /// name=1,2,4 or name=a..b, a..b:step, a..b:x2; for a command, the first value is the reference [repeatable]
+    #[arg(long = "param", value_name = "NAME=VALUES", value_parser = parse_parameter, required_unless_present = "plan")]
+    pub(super) parameters: Vec<Parameter>,
+    /// A restriction that configurations must satisfy [repeatable]
+    #[arg(long = "where", value_name = "EXPRESSION", requires = "parameters")]
+    pub(super) restrictions: Vec<String>,
+    /// Name under results/ and reports/ [default: tune, or the plan's name and _tune]
+    #[arg(long)]
+    pub(super) name: Option<String>,
+    /// Start a new run even where an interrupted one could go on
+    #[arg(long)]
+    pub(super) fresh: bool,
+    /// The command, after `--`; {name} stands for a parameter's value
+    #[arg(last = true, value_name = "COMMAND", required_unless_present = "plan")]
+    pub(super) command: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Init {
+    /// For a program of your own (the default)
+    #[arg(long = "command", conflicts_with_all = ["builtin", "kernel"])]
+    pub(super) is_command: bool,
+    /// For a built-in workload
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["kernel", "words"])]
+    pub(super) builtin: Option<String>,
+    /// For a WGSL or CUDA kernel of your own
+    #[arg(long, conflicts_with = "words")]
+    pub(super) kernel: bool,
+    /// Replace the file if it exists
+    #[arg(long)]
+    pub(super) force: bool,
+    /// Where to write it
+    #[arg(default_value = "plan.yaml")]
+    pub(super) file: PathBuf,
+    /// The program to tune, after `--`; {name} stands for a parameter's value
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(super) words: Vec<String>,
 }

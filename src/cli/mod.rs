@@ -7,25 +7,29 @@
     reason = "the terminal's side of the house"
 )]
 mod args;
+mod calibrate;
 mod check;
 mod compare;
+mod devices;
 mod diagnostics;
 mod init;
+mod plan_file;
 mod progress;
 mod report;
 mod run;
+mod terminal;
+mod tune;
 
 use crate::diagnostic::Diagnostic;
-use crate::plan::{Parsed, Plan, Source};
+use crate::plan::Plan;
 use crate::record::Environment;
-use crate::workload::{WORKLOADS, find};
-use args::{Arguments, Command, Common};
+use args::{Arguments, Command};
 use clap::{CommandFactory, Parser};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use terminal::{complain, draw, is_colored, say};
 
 /// What a subcommand comes to, when it does not end well.
 #[derive(Debug)]
@@ -37,14 +41,17 @@ enum Failure {
         text: String,
         path: String,
     },
-    Interrupted(String),
+    /// By the user. With the folder of the records, where there is one to go on with.
+    Interrupted(Option<PathBuf>),
 }
 
 impl From<crate::campaign::Error> for Failure {
     fn from(error: crate::campaign::Error) -> Failure {
-        match &error {
-            crate::campaign::Error::Interrupted { .. } => Failure::Interrupted(error.to_string()),
-            _ => Failure::Said(error.to_string()),
+        match error {
+            crate::campaign::Error::Interrupted { folder } => {
+                Failure::Interrupted(Some(folder).filter(|f| !f.as_os_str().is_empty()))
+            }
+            other => Failure::Said(other.to_string()),
         }
     }
 }
@@ -57,16 +64,19 @@ impl From<crate::record::StoreError> for Failure {
 
 /// The program, less its hidden subcommands.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    std::panic::set_hook(Box::new(terminal::own_up));
+    std::panic::catch_unwind(|| {
+        let arguments = Arguments::parse();
+        subcommand(&arguments).unwrap_or_else(explain)
+    })
+    .unwrap_or(ExitCode::FAILURE)
+}
+
+fn subcommand(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let common = &arguments.common;
-    let result = match &arguments.command {
+    match &arguments.command {
         Command::Run { plan, fresh } => run::run(plan, *fresh, common),
-        Command::Tune {
-            parameters,
-            restrictions,
-            name,
-            command,
-        } => run::tune(parameters, restrictions, name, command, common),
+        Command::Tune(order) => tune::tune(order, common),
         Command::Report { name, run, against } => {
             report::report(name, run.as_deref(), against.as_deref(), common)
         }
@@ -76,139 +86,57 @@ pub fn main() -> ExitCode {
             rerun,
         } => compare::compare(first, second, *rerun, common),
         Command::Check { plan } => check::check(plan, common),
-        Command::Devices => check::devices(common),
-        Command::Calibrate { plan } => run::calibrate(plan, common),
+        Command::Devices => devices::devices(common),
+        Command::Calibrate { plan } => calibrate::calibrate(plan, common),
         Command::Schema => say(&Plan::schema()),
         Command::Completions { shell } => {
             let mut script = vec![];
             clap_complete::generate(*shell, &mut Arguments::command(), "phasetune", &mut script);
             say(&String::from_utf8_lossy(&script))
         }
-        Command::Init {
-            builtin,
-            file,
-            force,
-        } => init::init(builtin.as_deref(), file, *force),
-    };
-    match result {
-        Ok(code) => code,
-        Err(Failure::Said(message)) => {
-            eprintln!("error: {}", plain(&message));
-            ExitCode::from(1)
+        Command::Init(order) => init::init(order),
+    }
+}
+
+/// Says what went wrong and what to do, and gives the exit status for it.
+fn explain(failure: Failure) -> ExitCode {
+    match failure {
+        Failure::Said(message) => {
+            complain(&format!("error: {message}"));
+            ExitCode::FAILURE
         }
-        Err(Failure::Plan {
+        Failure::Plan {
             findings,
             text,
             path,
-        }) => {
-            eprint!("{}", diagnostics::render(&findings, &text, &path));
-            ExitCode::from(1)
+        } => {
+            draw(&diagnostics::render(&findings, &text, &path, is_colored()));
+            ExitCode::FAILURE
         }
-        Err(Failure::Interrupted(message)) => {
-            eprintln!("{}", plain(&message));
+        Failure::Interrupted(folder) => {
+            complain(&match folder {
+                Some(folder) => format!(
+                    "interrupted; what was measured is in {}\nto go on where it stopped: {}",
+                    folder.display(),
+                    resuming_command()
+                ),
+                None => "interrupted; nothing was kept".to_owned(),
+            });
             ExitCode::from(130)
         }
     }
 }
 
-/// Text of programs and plans without control characters, so that it cannot take over the terminal.
-fn plain(text: &str) -> String {
-    text.chars()
-        .map(|c| {
-            if c.is_control() && c != '\n' && c != '\t' {
-                '\u{fffd}'
-            } else {
-                c
-            }
-        })
-        .collect()
-}
-
-/// Prints to stdout; a reader that has gone is not an error.
-fn say(text: &str) -> Result<ExitCode, Failure> {
-    let mut out = std::io::stdout().lock();
-    match writeln!(out, "{}", text.trim_end()).and_then(|()| out.flush()) {
-        Ok(()) => Ok(ExitCode::SUCCESS),
-        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
-        Err(e) => Err(Failure::Said(format!("stdout cannot be written: {e}"))),
-    }
-}
-
-/// A plan as it was found.
-struct Loaded {
-    parsed: Parsed,
-    text: String,
-    path: String,
-    folder: PathBuf,
-}
-
-/// Reads and checks a plan: the path as given, or a name under experiments/.
-fn load(path: &Path, common: &Common) -> Result<Loaded, Failure> {
-    let path = locate(path)?;
-    let bytes = std::fs::read(&path)
-        .map_err(|e| Failure::Said(format!("{} cannot be read: {e}", path.display())))?;
-    let folder = path
-        .parent()
-        .filter(|p| !p.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    parse(&bytes, &path.display().to_string(), folder, common)
-}
-
-fn parse(bytes: &[u8], path: &str, folder: &Path, common: &Common) -> Result<Loaded, Failure> {
-    let builtins: Vec<&str> = WORKLOADS.iter().map(|w| w.name).collect();
-    let declare = |name: &str| find(name).map(|entry| (entry.declare)());
-    let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
-    let source = Source {
-        text: bytes,
-        overrides: &common.overrides(),
-        folder: &absolute.to_string_lossy(),
-    };
-    match Plan::parse(&source, &declare, &builtins) {
-        Ok(parsed) => Ok(Loaded {
-            parsed,
-            text: String::from_utf8_lossy(bytes).into_owned(),
-            path: path.to_owned(),
-            folder: folder.to_owned(),
-        }),
-        Err(findings) => Err(Failure::Plan {
-            findings,
-            text: String::from_utf8_lossy(bytes)
-                .trim_start_matches('\u{feff}')
-                .to_owned(),
-            path: path.to_owned(),
-        }),
-    }
-}
-
-fn locate(path: &Path) -> Result<PathBuf, Failure> {
-    if path.is_file() {
-        return Ok(path.to_owned());
-    }
-    let named = Path::new("experiments").join(path).with_extension("yaml");
-    if path.components().count() == 1 && path.extension().is_none() && named.is_file() {
-        return Ok(named);
-    }
-    let folder = path
-        .parent()
-        .filter(|p| !p.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let mut there: Vec<String> = std::fs::read_dir(folder)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|p| p.extension().is_some_and(|e| e == "yaml" || e == "yml"))
-        .map(|p| p.display().to_string())
-        .collect();
-    there.sort();
-    let help = match there.is_empty() {
-        true => "`phasetune init` writes a plan to start from".to_owned(),
-        false => format!("{} has {}", folder.display(), there.join(", ")),
-    };
-    Err(Failure::Said(format!(
-        "there is no plan {}; {help}",
-        path.display()
-    )))
+/// This command line as it can be pasted into a shell, to go on with what it started.
+fn resuming_command() -> String {
+    let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+    // After `--` stand the words of somebody else's command.
+    let mut is_ours = true;
+    let kept = words.filter(|word| {
+        is_ours &= word != "--";
+        !(is_ours && word == "--fresh")
+    });
+    shell_words::join(kept.collect::<Vec<_>>())
 }
 
 /// A flag that Ctrl-C sets; the second Ctrl-C ends the program at once.

@@ -1,9 +1,9 @@
 //! Progress on stderr, and only on a terminal: phase, variant, blocks, the interval at the last look, time left.
-use super::plain;
+use super::args::Common;
+use super::terminal::{complain, is_interactive, plain};
 use crate::campaign::{Event, Observer};
 use crate::trial::{Ending, Purpose};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::io::IsTerminal;
 
 pub(super) struct Progress {
     bar: ProgressBar,
@@ -13,8 +13,8 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    pub(super) fn new(is_quiet: bool, is_verbose: bool) -> Progress {
-        let is_shown = std::io::stderr().is_terminal() && !is_quiet;
+    pub(super) fn new(common: &Common) -> Progress {
+        let is_shown = is_interactive() && !common.quiet;
         let bar = ProgressBar::new(1);
         bar.set_draw_target(if is_shown {
             ProgressDrawTarget::stderr()
@@ -29,7 +29,7 @@ impl Progress {
         Progress {
             bar,
             phases: 0,
-            is_verbose: is_verbose && !is_quiet,
+            is_verbose: common.verbose,
             phase: String::new(),
         }
     }
@@ -37,7 +37,7 @@ impl Progress {
     fn line(&self, text: &str) {
         if self.bar.is_hidden() {
             if self.is_verbose {
-                eprintln!("{text}");
+                complain(text);
             }
         } else {
             self.bar.println(text);

@@ -1,7 +1,9 @@
-//! `report`: from the records alone.
+//! `report`: from the records alone. Also how a run is named on the command line.
+use super::Failure;
 use super::args::Common;
-use super::{Failure, say};
+use super::terminal::{plain, say};
 use crate::record::Run;
+use std::path::Path;
 use std::process::ExitCode;
 
 pub(super) fn report(
@@ -10,10 +12,21 @@ pub(super) fn report(
     against: Option<&str>,
     common: &Common,
 ) -> Result<ExitCode, Failure> {
-    let run = Run::find(&common.results, name, run)?;
-    let other = against
-        .map(|id| Run::find(&common.results, name, Some(id)))
-        .transpose()?;
+    let run = match run {
+        Some(id) => find(&format!("{name}@{id}"), &common.results)?,
+        None => find(name, &common.results)?,
+    };
+    let family = run.folder.parent().unwrap_or(Path::new("."));
+    let other = match against {
+        None => None,
+        Some(named) if named.contains('@') || Path::new(named).is_dir() => {
+            Some(find(named, &common.results)?)
+        }
+        Some(id) => Some(find(
+            &format!("{}@{id}", family.display()),
+            &common.results,
+        )?),
+    };
     let file = crate::report::write(&run, &common.reports, other.as_ref())
         .map_err(|e| Failure::Said(e.to_string()))?;
     if common.json {
@@ -23,5 +36,25 @@ pub(super) fn report(
     if common.quiet {
         return Ok(ExitCode::SUCCESS);
     }
-    say(&file.display().to_string())
+    say(&plain(&file.display().to_string()))
+}
+
+/// NAME, NAME@RUN_ID, a run's folder, or the folder of all runs of a plan; without an id the newest.
+pub(super) fn find(written: &str, results: &Path) -> Result<Run, Failure> {
+    let folder = Path::new(written);
+    if folder.join("trials.parquet").is_file() {
+        return Ok(Run::load(folder)?);
+    }
+    let (name, id) = match written.rsplit_once('@') {
+        Some((name, id)) => (name, Some(id)),
+        None => (written, None),
+    };
+    let path = Path::new(name);
+    let (results, name) = match (path.parent(), path.file_name()) {
+        (Some(parent), Some(last)) if !parent.as_os_str().is_empty() => {
+            (parent, last.to_string_lossy())
+        }
+        _ => (results, name.into()),
+    };
+    Ok(Run::find(results, &name, id)?)
 }

@@ -1,82 +1,27 @@
-//! `run`, `tune` and `calibrate`: what measures.
+//! `run`: from a valid plan to records and a report. `tune` ends here as well.
 use super::args::Common;
+use super::plan_file::{Loaded, load};
 use super::progress::Progress;
-use super::{Failure, Loaded, environment, interruption, load, parse, plain, program, say};
+use super::terminal::{complain, plain, say};
+use super::{Failure, environment, interruption, program};
 use crate::campaign::{self, CampaignOrder, Summary};
-use crate::plan::parse_parameter;
-use crate::record::{Calibration, CriterionState, Run};
-use crate::value::Value;
+use crate::plan::WorkloadChoice;
+use crate::record::{Calibration, CriterionState, Run, Store};
+use crate::workload::command;
 use std::path::Path;
 use std::process::ExitCode;
 
 pub(super) fn run(plan: &Path, is_fresh: bool, common: &Common) -> Result<ExitCode, Failure> {
-    let loaded = load(plan, common)?;
-    execute(loaded, is_fresh, common)
+    execute(load(plan, common)?, is_fresh, common)
 }
 
-/// A plan made of the command line; from here on it is a plan like any other.
-pub(super) fn tune(
-    parameters: &[String],
-    restrictions: &[String],
-    name: &str,
-    command: &[String],
+/// Runs a plan end to end, or goes on with its interrupted run; then writes the report and tells the outcome.
+pub(super) fn execute(
+    loaded: Loaded,
+    is_fresh: bool,
     common: &Common,
 ) -> Result<ExitCode, Failure> {
-    let parameters: Vec<_> = parameters
-        .iter()
-        .map(|p| parse_parameter(p))
-        .collect::<Result<_, _>>()
-        .map_err(Failure::Said)?;
-    let quote = |text: &str| serde_json::to_string(text).expect("plain data");
-    let scalar = |value: &Value| match value {
-        Value::Text(text) => quote(text),
-        other => other.to_string(),
-    };
-    let lists: Vec<String> = parameters
-        .iter()
-        .map(|p| {
-            format!(
-                "        {}: [{}]\n",
-                p.name,
-                p.values.iter().map(scalar).collect::<Vec<_>>().join(", ")
-            )
-        })
-        .collect();
-    let baseline: Vec<String> = parameters
-        .iter()
-        .filter_map(|p| {
-            p.values
-                .first()
-                .map(|v| format!("{}: {}", p.name, scalar(v)))
-        })
-        .collect();
-    let words: Vec<String> = command.iter().map(|w| quote(w)).collect();
-    let rules: Vec<String> = restrictions.iter().map(|r| quote(r)).collect();
-    let rules = if rules.is_empty() {
-        String::new()
-    } else {
-        format!("      restrictions: [{}]\n", rules.join(", "))
-    };
-    let text = format!(
-        "# Made by `phasetune tune`.\nname: {name}\ntitle: {}\nworkload:\n  command: [{}]\nbaseline: {{{}}}\nphases:\n  - phase: search\n    kind: tiling\n    search:\n      strategy: exhaustive\n      parameters:\n{}{rules}",
-        quote(&format!(
-            "Tuning {}",
-            command.first().map_or("", String::as_str)
-        )),
-        words.join(", "),
-        baseline.join(", "),
-        lists.concat(),
-    );
-    let loaded = parse(
-        text.as_bytes(),
-        "the plan of `tune`",
-        Path::new("."),
-        common,
-    )?;
-    execute(loaded, false, common)
-}
-
-fn execute(loaded: Loaded, is_fresh: bool, common: &Common) -> Result<ExitCode, Failure> {
+    let interrupted = interruption();
     let environment = environment(&loaded.folder);
     let calibration = Calibration::load(
         &common.results,
@@ -85,10 +30,11 @@ fn execute(loaded: Loaded, is_fresh: bool, common: &Common) -> Result<ExitCode, 
     );
     let ceilings = campaign::ceilings(&loaded.parsed.plan);
     let mut text = loaded.text;
-    for (key, value) in common.overrides() {
-        text.push_str(&format!("# --set {key}={value}\n"));
+    for (key, value) in loaded.overrides {
+        text.push_str(&format!("# --set {key}={}\n", value.replace('\n', " ")));
     }
-    let command_line = std::env::args().skip(1).collect();
+    let words = std::env::args_os().skip(1);
+    let command_line = words.map(|w| w.to_string_lossy().into_owned()).collect();
     let mut header = campaign::header(
         loaded.parsed,
         text,
@@ -98,15 +44,21 @@ fn execute(loaded: Loaded, is_fresh: bool, common: &Common) -> Result<ExitCode, 
         calibration,
     );
     header.ceilings = ceilings;
+    if let Some(what) = Store::left_behind(&common.results, &header)
+        && !is_fresh
+        && !common.quiet
+    {
+        complain(&format!("note: {what}"));
+    }
     let order = CampaignOrder {
         header,
         results: common.results.clone(),
         program: program()?,
-        interrupted: interruption(),
+        interrupted,
         is_fresh,
     };
     let summary = {
-        let mut progress = Progress::new(common.quiet, common.verbose);
+        let mut progress = Progress::new(common);
         campaign::run(order, &mut progress)?
     };
     let run = Run::load(&summary.folder)?;
@@ -136,13 +88,8 @@ fn tell(summary: &Summary, run: &Run, report: &Path, common: &Common) -> Result<
         say(&object.to_string())?;
     } else if !common.quiet {
         say(&plain(&crate::report::headlines(run).join("\n")))?;
-        for last in &summary.finals {
-            let changes = last.configuration.changes_from(&last.baseline);
-            if !changes.is_empty() {
-                let changes: Vec<String> =
-                    changes.iter().map(|(n, v)| format!("{n}={v}")).collect();
-                say(&plain(&format!("best: {}", changes.join(", "))))?;
-            }
+        for line in recommendations(summary, run) {
+            say(&plain(&line))?;
         }
         for criterion in &summary.criteria {
             let word = match criterion.state {
@@ -150,54 +97,36 @@ fn tell(summary: &Summary, run: &Run, report: &Path, common: &Common) -> Result<
                 CriterionState::Failed => "FAILED",
                 CriterionState::Undecided => "undecided",
             };
-            say(&plain(&format!("criterion {}: {word}", criterion.text)))?;
+            say(&plain(&format!("criterion: {}: {word}", criterion.text)))?;
         }
-        say(&format!(
-            "records: {}\nreport:  {}",
+        say(&plain(&format!(
+            "records:   {}\nreport:    {}",
             summary.folder.display(),
             report.display()
-        ))?;
+        )))?;
     }
     Ok(ExitCode::from(code))
 }
 
-pub(super) fn calibrate(plan: &Path, common: &Common) -> Result<ExitCode, Failure> {
-    let loaded = load(plan, common)?;
-    let environment = environment(&loaded.folder);
-    let plan = &loaded.parsed.plan;
-    let found = {
-        let mut progress = Progress::new(common.quiet, common.verbose);
-        let at = environment.started_at.clone();
-        campaign::calibrate(
-            plan,
-            environment.fingerprint(),
-            at,
-            program()?,
-            interruption(),
-            &mut progress,
-        )?
-    };
-    found.save(&common.results, &plan.name)?;
-    if common.json {
-        return say(&serde_json::to_string(&found).expect("plain data"));
+/// What to use from now on, for each case in which that is not the baseline.
+fn recommendations(summary: &Summary, run: &Run) -> Vec<String> {
+    let mut lines = vec![];
+    for last in &summary.finals {
+        let changes = last.configuration.changes_from(&last.baseline);
+        if changes.is_empty() {
+            continue;
+        }
+        let case = match last.case.as_str() {
+            "" => String::new(),
+            name => format!("{name}: "),
+        };
+        let changes: Vec<String> = changes.iter().map(|(n, v)| format!("{n}={v}")).collect();
+        lines.push(format!("best:      {case}{}", changes.join(", ")));
+        if let WorkloadChoice::Command(choice) = &run.header.plan.workload
+            && let Ok(typed) = command::typed(choice, &last.configuration)
+        {
+            lines.push(format!("command:   {case}{typed}"));
+        }
     }
-    let mut lines = vec![format!(
-        "today this machine resolves {:.2} % with 40 blocks ({} sample{} a cell)",
-        100.0 * found.detectable.last().map_or(f64::NAN, |d| d.1),
-        found.repetitions,
-        if found.repetitions == 1 { "" } else { "s" },
-    )];
-    lines.extend(
-        found
-            .detectable
-            .iter()
-            .map(|(n, e)| format!("  {n:>3} blocks: {:.2} %", 100.0 * e)),
-    );
-    lines.extend(
-        found
-            .warnings
-            .iter()
-            .map(|w| format!("warning: {}: {}", w.what, w.detail)),
-    );
-    say(&lines.join("\n"))
+    lines
 }

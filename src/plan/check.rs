@@ -77,6 +77,9 @@ const STRATEGIES: &[&str] = &["auto", "exhaustive", "random", "bayesian"];
 /// So many configurations are tried whole where the plan gives a search no budget and no strategy.
 const FEW_CONFIGURATIONS: f64 = 64.0;
 
+/// Phases that are combined at once: 4095 variants.
+const MOST_COMBINED: usize = 12;
+
 /// What the check needs to know of the rest of the house, as data.
 pub(super) struct Known<'a> {
     pub(super) declare: &'a dyn Fn(&str) -> Option<Declaration>,
@@ -93,7 +96,13 @@ pub(super) fn check(
     let found = plan(tree, known, &mut findings);
     match found {
         Some(found) if findings.0.is_empty() => Ok(found),
-        _ => Err(findings.0),
+        _ => {
+            findings.0.sort_by_key(|finding| match &finding.origin {
+                Origin::File { start, .. } => Some(*start),
+                Origin::Option(_) => None,
+            });
+            Err(findings.0)
+        }
     }
 }
 
@@ -127,7 +136,7 @@ fn plan(tree: &Node, known: &Known<'_>, findings: &mut Findings) -> Option<(Plan
     let accuracy = fields
         .get("accuracy")
         .map_or_else(Accuracy::default, |node| {
-            accuracy(node, &choice, &declaration, &metrics, findings)
+            accuracy(node, &choice, &declaration, &metrics, known, findings)
         });
     let limits = fields.get("limits").map_or_else(Limits::default, |node| {
         let fields = Fields::of(node, "`limits`", LIMITS_KEYS, findings);
@@ -191,8 +200,7 @@ fn check_usage(
         .map(|p| p.name.as_str())
         .collect();
     for (placeholder, origin) in &usage.placeholders {
-        // `{scratch}` is the folder of the configuration.
-        if placeholder != "scratch" && !names.contains(&placeholder.as_str()) {
+        if placeholder != command::SCRATCH && !names.contains(&placeholder.as_str()) {
             findings.unknown(origin, "parameter", placeholder, &names);
         }
     }
@@ -250,8 +258,16 @@ fn assignment(
     let in_range = declaration.ranges.iter().any(|(n, low, high)| {
         n == name && matches!(value, Value::Int(i) if (*low..=*high).contains(&i))
     });
-    if in_range || parameter.values.contains(&value) {
+    if in_range {
         return Some((name.into(), value));
+    }
+    // 1 is 1.0 where the parameter's values are fractions.
+    let is_same = |known: &&Value| match (known, &value) {
+        (Value::Float(known), Value::Int(written)) => *known == *written as f64,
+        (known, written) => *known == written,
+    };
+    if let Some(known) = parameter.values.iter().find(is_same) {
+        return Some((name.into(), known.clone()));
     }
     let shown: Vec<String> = parameter.values.iter().map(ToString::to_string).collect();
     let range = declaration.ranges.iter().find(|(n, _, _)| n == name);
@@ -318,6 +334,7 @@ fn accuracy(
     choice: &WorkloadChoice,
     declaration: &Declaration,
     metrics: &[String],
+    known: &Known<'_>,
     findings: &mut Findings,
 ) -> Accuracy {
     let fields = Fields::of(node, "`accuracy`", ACCURACY_KEYS, findings);
@@ -336,7 +353,9 @@ fn accuracy(
         }
         Some((Kind::Map(_), n)) => {
             let inner = Fields::of(n, "`against`", &["file"], findings);
-            Against::File(inner.text("file", findings).unwrap_or_default())
+            let file = inner.text("file", findings).unwrap_or_default();
+            let file = std::path::Path::new(known.folder).join(file);
+            Against::File(file.to_string_lossy().into_owned())
         }
         Some((_, n)) => {
             findings.add(
@@ -637,6 +656,14 @@ fn question(
                     origin,
                     "`combine` needs two phases or more",
                     "one phase's winner is carried on by `after`",
+                );
+            }
+            if let Some((_, origin)) = names.get(MOST_COMBINED) {
+                let n = names.len();
+                findings.add(
+                    origin,
+                    format!("combining {n} phases makes 2^{n} variants"),
+                    format!("combine at most {MOST_COMBINED}"),
                 );
             }
             Question::Combine(names.into_iter().map(|(t, _)| t).collect())

@@ -17,6 +17,9 @@ pub(super) const WORKLOAD_KEYS: &[&str] = &[
 pub(super) const OUTPUT_KEYS: &[&str] = &["file", "array", "dtype", "shape"];
 pub(super) const METRIC_KEYS: &[&str] = &["regex", "pointer", "file"];
 
+/// Stands for the folder of a configuration wherever a parameter may stand.
+pub(super) const SCRATCH: &str = "scratch";
+
 /// Which placeholders the command's texts hold.
 #[derive(Debug, Default)]
 pub(super) struct Usage {
@@ -154,16 +157,21 @@ fn command_choice(
             .map("files", findings)
             .unwrap_or(&[])
             .iter()
-            .filter_map(|(template, _, node)| {
+            .filter_map(|(template, origin, node)| {
                 usage.has_templates = true;
+                note_placeholders(template, origin, findings, &mut usage);
+                let to = text(node, "files", findings)?;
+                note_placeholders(&to, &node.origin, findings, &mut usage);
                 Some(TemplateFile {
                     template: template.clone(),
-                    to: text(node, "files", findings)?,
+                    to,
                 })
             })
             .collect(),
-        output: fields.get("output").and_then(|node| output(node, findings)),
-        metrics: metrics(fields, findings),
+        output: fields
+            .get("output")
+            .and_then(|node| output(node, findings, &mut usage)),
+        metrics: metrics(fields, findings, &mut usage),
         timer: Timer::Wall,
         folder: known.folder.to_owned(),
     };
@@ -279,8 +287,9 @@ pub fn placeholders(written: &str) -> Result<Vec<String>, String> {
     Ok(names)
 }
 
-fn output(node: &Node, findings: &mut Findings) -> Option<OutputFile> {
+fn output(node: &Node, findings: &mut Findings, usage: &mut Usage) -> Option<OutputFile> {
     if let Kind::Text(file) = &node.kind {
+        note_placeholders(file, &node.origin, findings, usage);
         return Some(OutputFile {
             file: file.clone(),
             array: None,
@@ -289,7 +298,7 @@ fn output(node: &Node, findings: &mut Findings) -> Option<OutputFile> {
         });
     }
     let fields = Fields::of(node, "`output`", OUTPUT_KEYS, findings);
-    let file = fields.text("file", findings)?;
+    let file = file(&fields, findings, usage)?;
     let dtype = fields.text("dtype", findings);
     const TYPES: &[&str] = &[
         "f32", "f64", "i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64",
@@ -331,7 +340,15 @@ fn output(node: &Node, findings: &mut Findings) -> Option<OutputFile> {
     })
 }
 
-fn metrics(fields: &Fields<'_>, findings: &mut Findings) -> Vec<DeclaredMetric> {
+/// The key `file`, with its placeholders.
+fn file(fields: &Fields<'_>, findings: &mut Findings, usage: &mut Usage) -> Option<String> {
+    let node = fields.get("file")?;
+    let written = text(node, "file", findings)?;
+    note_placeholders(&written, &node.origin, findings, usage);
+    Some(written)
+}
+
+fn metrics(fields: &Fields<'_>, findings: &mut Findings, usage: &mut Usage) -> Vec<DeclaredMetric> {
     let mut found: Vec<DeclaredMetric> = vec![];
     for (name, origin, node) in fields.map("metrics", findings).unwrap_or(&[]) {
         if !name.chars().all(|c| c.is_alphanumeric() || c == '_')
@@ -350,7 +367,7 @@ fn metrics(fields: &Fields<'_>, findings: &mut Findings) -> Vec<DeclaredMetric> 
                 (
                     inner.text("regex", findings),
                     inner.text("pointer", findings),
-                    inner.text("file", findings),
+                    file(&inner, findings, usage),
                 )
             }
         };
@@ -438,6 +455,13 @@ pub(super) fn parameters(
                 origin,
                 format!("`{}` cannot name a parameter", name.escape_debug()),
                 "use letters, digits and `_`",
+            );
+        }
+        if name == SCRATCH {
+            findings.add(
+                origin,
+                "`scratch` cannot name a parameter: {scratch} is the folder of a configuration",
+                "give the parameter another name",
             );
         }
         let values = scalar(node, &format!("`{name}`"), &mut Findings::default())

@@ -2,13 +2,15 @@
 use super::{Phase, Question};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Phases that this one builds on: `after`, and what it combines.
-pub(super) fn parents(phase: &Phase) -> Vec<&str> {
-    let mut all: Vec<&str> = phase.after.iter().map(String::as_str).collect();
-    if let Question::Combine(names) = &phase.question {
-        all.extend(names.iter().map(String::as_str));
+impl Phase {
+    /// Phases that this one builds on: `after`, and what it combines.
+    pub fn parents(&self) -> Vec<&str> {
+        let mut all: Vec<&str> = self.after.iter().map(String::as_str).collect();
+        if let Question::Combine(names) = &self.question {
+            all.extend(names.iter().map(String::as_str));
+        }
+        all
     }
-    all
 }
 
 /// Indices in an order in which parents come first and which otherwise is the plan's; or a cycle, as names.
@@ -23,7 +25,8 @@ pub(super) fn order(phases: &[Phase]) -> Result<Vec<usize>, Vec<String>> {
     while done.len() < phases.len() {
         let ready = (0..phases.len()).find(|&i| {
             !placed.contains(&i)
-                && parents(&phases[i])
+                && phases[i]
+                    .parents()
                     .iter()
                     .all(|p| index.get(p).is_none_or(|j| placed.contains(j)))
         });
@@ -45,7 +48,8 @@ fn cycle(phases: &[Phase], index: &BTreeMap<&str, usize>, placed: &BTreeSet<usiz
         .into_iter()
         .collect();
     while let Some(&last) = path.last() {
-        let next = parents(&phases[last])
+        let next = phases[last]
+            .parents()
             .into_iter()
             .filter_map(|p| index.get(p))
             .find(|i| !placed.contains(i));
@@ -83,7 +87,7 @@ pub(super) fn touched(phases: &[Phase], name: &str) -> BTreeMap<String, BTreeSet
         for parameter in varied(phase) {
             found.entry(parameter).or_default().insert(name.clone());
         }
-        left.extend(parents(phase).into_iter().map(str::to_owned));
+        left.extend(phase.parents().into_iter().map(str::to_owned));
     }
     found
 }

@@ -84,6 +84,79 @@ fn parse(text: &str) -> Result<Parsed, Vec<Diagnostic>> {
 }
 
 #[test]
+fn placeholders_are_checked_wherever_they_are_filled_in() {
+    for (part, becomes) in [
+        ("file: out.raw", "file: 'out_{tlie}.raw'"),
+        (
+            "t: {pointer: /a/0}",
+            "t: {pointer: /a/0, file: '{tlie}.json'}",
+        ),
+        ("  timer:", "  files: {'{tlie}.in': a.txt}\n  timer:"),
+        ("  timer:", "  files: {a.in: 'a_{tlie}.txt'}\n  timer:"),
+    ] {
+        assert!(COMMAND.contains(part));
+        let found = parse(&COMMAND.replace(part, becomes)).unwrap_err();
+        let [finding] = &found[..] else {
+            panic!("{becomes}: {found:?}");
+        };
+        assert_eq!(finding.message, "unknown parameter `tlie`", "{becomes}");
+        let help = finding.help.as_deref().unwrap();
+        assert!(help.starts_with("did you mean `tile`?"), "{help}");
+        assert!(matches!(finding.origin, Origin::File { start, .. } if start > 0));
+    }
+    // {scratch} is ours, so a parameter cannot be called that.
+    parse(&COMMAND.replace("out.raw", "'{scratch}/out.raw'")).unwrap();
+    let renamed = COMMAND
+        .replace("{tile}", "{scratch}")
+        .replace("tile:", "scratch:");
+    let found = parse(&renamed).unwrap_err();
+    assert!(
+        found[0]
+            .message
+            .contains("`scratch` cannot name a parameter"),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn findings_come_in_the_order_of_the_file() {
+    let wrong = GOOD
+        .replace("tile: 16}", "tlie: 16}")
+        .replace("kind: fusion", "knid: fusion");
+    let found = parse(&wrong).unwrap_err();
+    let starts: Vec<usize> = found
+        .iter()
+        .map(|finding| match finding.origin {
+            Origin::File { start, .. } => start,
+            Origin::Option(_) => 0,
+        })
+        .collect();
+    assert!(starts.len() > 1 && starts.is_sorted(), "{found:?}");
+}
+
+#[test]
+fn a_file_to_compare_with_is_in_the_plans_folder() {
+    let against = |file: &str| {
+        let text = GOOD.replace("against: exact", &format!("against: {{file: {file}}}"));
+        let source = Source {
+            text: text.as_bytes(),
+            overrides: &[],
+            folder: "/plans",
+        };
+        Plan::parse(&source, &toy, &["toy"])
+            .unwrap()
+            .plan
+            .accuracy
+            .against
+    };
+    assert_eq!(against("ref.npy"), Against::File("/plans/ref.npy".into()));
+    assert_eq!(
+        against("/far/ref.npy"),
+        Against::File("/far/ref.npy".into())
+    );
+}
+
+#[test]
 fn the_good_plans_are_good() {
     let parsed = parse(GOOD).unwrap();
     let order: Vec<&str> = parsed.plan.phases.iter().map(|p| p.name.as_str()).collect();

@@ -12,9 +12,11 @@ mod write;
 
 pub use write::{ReportError, write};
 
+use crate::plan::Objective;
 use crate::record::{PhaseOutcome, Run, Trial};
 use crate::stats::Comparison;
 use crate::trial::Verdict;
+use crate::value::{Bytes, Nanoseconds};
 use std::collections::BTreeSet;
 
 /// A piece of the document. Text is plain here; the renderer escapes it, once.
@@ -148,6 +150,16 @@ fn separate(pieces: &mut [Piece], taken: &mut BTreeSet<String>) {
 /// The headline in sentences, as the report begins with it; for the terminal.
 pub fn headlines(run: &Run) -> Vec<String> {
     sections::headline::sentences(run)
+}
+
+/// A value of the objective in its unit, three or four digits.
+pub fn objective(run: &Run, value: f64) -> String {
+    match &run.header.plan.objective {
+        Objective::Runtime | Objective::DeviceTime => Nanoseconds(value).to_string(),
+        Objective::PeakMemory => Bytes(value as u64).to_string(),
+        Objective::Energy => format!("{value:.3} J"),
+        Objective::Metric(_) => numbers::figure(value),
+    }
 }
 
 /// "phase" or "case: phase".

@@ -18,7 +18,7 @@ pub use disturbance::disturbances;
 pub use evalue::e_value;
 pub use family::{Contender, Selection, holm, select};
 pub use race::{RACE_LOOKS, race_survivors};
-pub use spending::Schedule;
+pub use spending::{Schedule, least_p};
 
 use crate::trial::Verdict;
 use hodges_lehmann::Walsh;

@@ -25,8 +25,9 @@ const DESCRIPTIVE_BELOW: u32 = 6;
 const GRID: usize = 400;
 
 impl Schedule {
-    /// Looks at 20, 40, 60, 80 and 100 % of `n_max`, one alone below 8 blocks. The recursion takes milliseconds and is kept
-    /// for the next call with the same arguments.
+    /// Looks at 20, 40, 60, 80 and 100 % of `n_max`, one alone below 8 blocks, less the first ones if their blocks are too few
+    /// to decide anything: error spent there would be lost. The recursion takes milliseconds and is kept for the next call with
+    /// the same arguments.
     pub fn new(n_max: u32, alpha: f64) -> Schedule {
         static KNOWN: Mutex<BTreeMap<(u32, u64), Schedule>> = Mutex::new(BTreeMap::new());
         let key = (n_max, alpha.to_bits());
@@ -44,11 +45,16 @@ impl Schedule {
             (1..=5).map(|i| (n_max * i).div_ceil(5)).collect()
         };
         blocks.dedup();
-        let times: Vec<f64> = blocks
-            .iter()
-            .map(|&n| f64::from(n) / f64::from(n_max.max(1)))
-            .collect();
-        let looks = blocks.into_iter().zip(nominal(&times, alpha)).collect();
+        let looks = loop {
+            let times: Vec<f64> = (blocks.iter())
+                .map(|&n| f64::from(n) / f64::from(n_max.max(1)))
+                .collect();
+            let levels = nominal(&times, alpha);
+            if blocks.len() == 1 || least_p(blocks[0]) <= levels[0] {
+                break blocks.into_iter().zip(levels).collect();
+            }
+            blocks.remove(0);
+        };
         Schedule {
             looks,
             is_descriptive: n_max < DESCRIPTIVE_BELOW,
@@ -66,6 +72,11 @@ impl Schedule {
             .or(self.looks.last());
         at.map_or(self.alpha, |(_, p)| *p)
     }
+}
+
+/// The smallest two-sided p that the signed-rank test can give.
+pub fn least_p(blocks: u32) -> f64 {
+    2.0_f64.powf(1.0 - f64::from(blocks))
 }
 
 fn spent(alpha: f64, t: f64) -> f64 {
@@ -152,9 +163,8 @@ mod tests {
             ),
         ];
         for (alpha, expected) in table {
-            let schedule = Schedule::new(40, alpha);
-            for ((n, p), (look, e)) in schedule.looks.iter().zip(expected.iter().enumerate()) {
-                assert_eq!(*n, 8 * (look as u32 + 1));
+            let levels = nominal(&[0.2, 0.4, 0.6, 0.8, 1.0], alpha);
+            for (p, (look, e)) in levels.iter().zip(expected.iter().enumerate()) {
                 assert!(
                     (p / e - 1.0).abs() < 0.004,
                     "α = {alpha}, look {look}: {p} instead of {e}"
@@ -168,13 +178,18 @@ mod tests {
         assert_eq!(Schedule::new(7, 0.05).looks.len(), 1);
         assert!((Schedule::new(7, 0.05).looks[0].1 - 0.05).abs() < 1e-9);
         assert!(!Schedule::new(6, 0.05).is_descriptive && Schedule::new(5, 0.05).is_descriptive);
-        assert_eq!(
-            Schedule::new(8, 0.05)
-                .looks
-                .iter()
-                .map(|l| l.0)
-                .collect::<Vec<_>>(),
-            [2, 4, 5, 7, 8]
-        );
+    }
+
+    #[test]
+    fn no_error_is_spent_where_nothing_can_be_decided() {
+        let looks = |n, alpha| -> Vec<u32> {
+            let looks = Schedule::new(n, alpha).looks;
+            looks.iter().map(|l| l.0).collect()
+        };
+        assert_eq!(looks(40, 0.05), [8, 16, 24, 32, 40]);
+        assert_eq!(looks(40, 0.05 / 8.0), [16, 24, 32, 40]);
+        // Two variants are decided by seven blocks, not by five.
+        assert_eq!(looks(8, 0.025), [7, 8]);
+        assert_eq!(looks(8, 0.001), [8]);
     }
 }

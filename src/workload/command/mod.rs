@@ -24,8 +24,9 @@ use crate::value::{Bytes, Nanoseconds};
 use launcher::{Launch, Launched, Launcher, LauncherProgram};
 use output::Metric;
 use prepared::Prepared;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use template::Names;
 
 /// Loads a command workload.
 ///
@@ -127,6 +128,29 @@ impl Workload for CommandWorkload {
     }
 }
 
+/// The command of a configuration as one would type it into a shell, with its environment; `{scratch}` stays as it is written.
+///
+/// # Errors
+/// When the configuration lacks a parameter that the command names.
+pub fn typed(choice: &CommandChoice, configuration: &Configuration) -> Result<String, String> {
+    let names = Names {
+        configuration,
+        scratch: Path::new("{scratch}"),
+    };
+    let mut words = vec![];
+    for (name, value) in &choice.env {
+        let value = names.fill(value)?;
+        words.push(format!("{name}={}", shell_words::quote(&value)));
+    }
+    for word in &choice.command {
+        words.push(match choice.shell {
+            true => names.fill_shell(word)?,
+            false => shell_words::quote(&names.fill(word)?).into_owned(),
+        });
+    }
+    Ok(words.join(" "))
+}
+
 /// SplitMix64's output function (WORKLOADS §0.2), cut to a length of at most a page.
 fn draw(state: u64) -> u32 {
     let z = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -168,6 +192,23 @@ mod tests {
             draws.iter().all(|&d| d < 4096) && (1900..2200).contains(&mean),
             "{mean}"
         );
+    }
+
+    #[test]
+    fn a_command_is_shown_as_it_would_be_typed() {
+        use crate::value::Value;
+        let configuration = Configuration::new(vec![("name".into(), Value::Text("a b".into()))]);
+        let shown = |words: &[&str], shell| {
+            let choice = CommandChoice {
+                command: words.iter().map(|w| (*w).to_owned()).collect(),
+                shell,
+                env: vec![("MODE".into(), "{name}".into())],
+                ..CommandChoice::default()
+            };
+            typed(&choice, &configuration).unwrap()
+        };
+        assert_eq!(shown(&["p", "{name}"], false), "MODE='a b' p 'a b'");
+        assert_eq!(shown(&["p {name} | q"], true), "MODE='a b' p 'a b' | q");
     }
 
     #[test]

@@ -1,0 +1,140 @@
+//! `tune`: a search over tuning parameters without writing a plan. What it makes of the command line is a plan like any other,
+//! checked, recorded and reported like one.
+use super::Failure;
+use super::args::{Common, Tune};
+use super::plan_file::{Loaded, load, load_with, parse};
+use super::run::execute;
+use crate::diagnostic::Origin;
+use crate::plan::{Phase, Plan, Question};
+use crate::space::Parameter;
+use serde_json::json;
+use std::path::Path;
+use std::process::ExitCode;
+
+pub(super) fn tune(order: &Tune, common: &Common) -> Result<ExitCode, Failure> {
+    let loaded = match &order.plan {
+        None => of_command(order, common)?,
+        Some(plan) if order.parameters.is_empty() => {
+            own_searches(plan, order.name.as_deref(), common)?
+        }
+        Some(plan) => over_parameters(plan, order, common)?,
+    };
+    execute(loaded, order.fresh, common)
+}
+
+/// The plan that a command line stands for.
+fn of_command(order: &Tune, common: &Common) -> Result<Loaded, Failure> {
+    let first = |p: &Parameter| (p.name.clone(), json!(p.values.first()));
+    let baseline: Vec<_> = order.parameters.iter().map(first).collect();
+    let program = order.command.first().map_or("", String::as_str);
+    let text = format!(
+        "# Made by `phasetune tune`.\n\
+         name: {}\n\
+         title: {}\n\
+         workload:\n  command: {}\n\
+         baseline: {}\n\
+         phases:\n  - {}\n",
+        json!(order.name.as_deref().unwrap_or("tune")),
+        json!(format!("Tuning {program}")),
+        json!(order.command),
+        flow(&baseline),
+        search(order),
+    );
+    let path = "the command line";
+    parse(text.as_bytes(), path, Path::new("."), common.overrides())
+}
+
+/// One phase that searches everything that was named.
+fn search(order: &Tune) -> String {
+    let list = |p: &Parameter| (p.name.clone(), json!(p.values));
+    let lists: Vec<_> = order.parameters.iter().map(list).collect();
+    let restrictions = match order.restrictions.is_empty() {
+        true => String::new(),
+        false => format!(", restrictions: {}", json!(order.restrictions)),
+    };
+    format!(
+        "{{phase: search, kind: tiling, search: {{strategy: exhaustive, parameters: {}{restrictions}}}}}",
+        flow(&lists)
+    )
+}
+
+/// A mapping in the order given. Names and values are written as JSON, which is YAML: no quoting rules of our own.
+fn flow(entries: &[(String, serde_json::Value)]) -> String {
+    let entries = entries.iter();
+    let entries: Vec<String> = entries.map(|(n, v)| format!("{}: {v}", json!(n))).collect();
+    format!("{{{}}}", entries.join(", "))
+}
+
+/// A plan's workload, protocol and baseline, with one search instead of its phases.
+fn over_parameters(plan: &Path, order: &Tune, common: &Common) -> Result<Loaded, Failure> {
+    let mut overrides = renamed(plan, order.name.as_deref(), common)?;
+    overrides.push(("phases".to_owned(), format!("[{}]", search(order))));
+    load_with(plan, overrides).map_err(|mut failure| {
+        // The override is ours; the author wrote options.
+        if let Failure::Plan { findings, .. } = &mut failure {
+            for finding in &mut *findings {
+                if let Origin::Option(option) = &mut finding.origin
+                    && option.starts_with("phases=")
+                {
+                    *option = "--param, --where".into();
+                }
+            }
+            findings.dedup();
+        }
+        failure
+    })
+}
+
+/// A plan's own search phases, with the phases that they build on and nothing else.
+fn own_searches(plan: &Path, name: Option<&str>, common: &Common) -> Result<Loaded, Failure> {
+    let mut loaded = load_with(plan, renamed(plan, name, common)?)?;
+    let needed = needed(&loaded.parsed.plan);
+    if needed.is_empty() {
+        return Err(Failure::Said(format!(
+            "{} has no search phase; name what to tune: phasetune tune {} --param NAME=VALUES",
+            loaded.path, loaded.path
+        )));
+    }
+    let plan = &mut loaded.parsed.plan;
+    plan.phases.retain(|phase| needed.contains(&phase.name));
+    loaded
+        .text
+        .push_str(&format!("# tune: only {}\n", needed.join(", ")));
+    Ok(loaded)
+}
+
+/// The overrides with a name of its own, so that a plan's report is not replaced by that of its tuning.
+fn renamed(
+    plan: &Path,
+    name: Option<&str>,
+    common: &Common,
+) -> Result<Vec<(String, String)>, Failure> {
+    let mut overrides = common.overrides();
+    if overrides.iter().any(|(key, _)| key == "name") {
+        return Ok(overrides);
+    }
+    let name = match name {
+        Some(name) => name.to_owned(),
+        None => format!("{}_tune", load(plan, common)?.parsed.plan.name),
+    };
+    overrides.push(("name".to_owned(), json!(name).to_string()));
+    Ok(overrides)
+}
+
+/// Names of the search phases and of all phases that they build on, in the plan's order.
+fn needed(plan: &Plan) -> Vec<String> {
+    let is_search = |phase: &&Phase| matches!(phase.question, Question::Search(_));
+    let searches = plan.phases.iter().filter(is_search);
+    let mut found: Vec<&str> = searches.map(|phase| phase.name.as_str()).collect();
+    // Phases are in topological order: from the end, each one's parents come later.
+    for phase in plan.phases.iter().rev() {
+        if !found.contains(&phase.name.as_str()) {
+            continue;
+        }
+        found.extend(phase.parents());
+    }
+    let phases = plan.phases.iter().map(|phase| phase.name.clone());
+    phases
+        .filter(|name| found.contains(&name.as_str()))
+        .collect()
+}
