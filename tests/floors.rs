@@ -13,7 +13,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("stats", &["trial"]),
     ("accuracy", &["array"]),
     ("search", &["value", "space"]),
-    ("plan", &["value", "diagnostic", "space", "accuracy"]),
+    (
+        "plan",
+        &["value", "diagnostic", "space", "accuracy", "search"],
+    ),
     ("device", &["value", "trial", "plan"]),
     (
         "workload",

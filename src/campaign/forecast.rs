@@ -2,9 +2,9 @@
 //! and `comparing` go about it.
 use super::Error;
 use super::comparing::RACE_ABOVE;
-use super::phase::{CANARY_FROM, CONFIRMATION_BLOCKS, learning, most_screening_blocks};
+use super::phase::{CANARY_FROM, CONFIRMATION_BLOCKS, most_screening_blocks};
 use super::searching::BLOCKS as SEARCH_BLOCKS;
-use super::variants::search_space;
+use super::variants::Seeking;
 use crate::plan::{Phase, Plan, Question};
 use crate::stats::{self, RACE_LOOKS, Schedule};
 
@@ -15,6 +15,8 @@ pub const FINAL_BLOCKS: u32 = CONFIRMATION_BLOCKS;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Forecast {
     pub variants: usize,
+    /// Of a search: who asks.
+    pub strategy: Option<&'static str>,
     /// Of a search: all configurations that satisfy its restrictions, where they can be counted.
     pub valid: Option<u64>,
     /// Variants that are compared at once, after a race where there is one.
@@ -33,21 +35,17 @@ pub struct Forecast {
 /// When a search's restrictions are wrong.
 pub fn forecast(plan: &Plan, phase: &Phase) -> Result<Forecast, Error> {
     let product = |all: &[crate::space::Parameter]| all.iter().map(|p| p.values.len()).product();
-    let mut valid = None;
+    let seeking = Seeking::of(phase)?;
     let variants = match &phase.question {
         Question::Baseline => 0,
         Question::Variants(all) => all.len(),
         Question::Sweep(parameters) => product(parameters),
-        Question::Search(search) => {
-            valid = search_space(phase, search)?.count();
-            let all = valid.unwrap_or(u64::MAX);
-            search.evaluations.map_or(all, |n| all.min(n.into())) as usize
-        }
+        Question::Search(_) => seeking.as_ref().map_or(0, Seeking::budget),
         Question::Combine(names) => (1 << names.len()) - 1,
     };
     let is_baseline = phase.question == Question::Baseline;
     let protocol = &plan.protocol;
-    let is_learned = learning(phase).is_some();
+    let is_learned = seeking.as_ref().is_some_and(|s| s.entry.learns);
     let is_race = variants > RACE_ABOVE || is_learned;
     let family = variants.min(RACE_ABOVE);
     let screening = most_screening_blocks(protocol, &phase.question);
@@ -62,7 +60,8 @@ pub fn forecast(plan: &Plan, phase: &Phase) -> Result<Forecast, Error> {
     let confirmation = CONFIRMATION_BLOCKS.max(protocol.min_blocks);
     Ok(Forecast {
         variants,
-        valid,
+        strategy: seeking.as_ref().map(|s| s.entry.name),
+        valid: seeking.and_then(|s| s.space.count()),
         family,
         has_canary: is_baseline || variants >= CANARY_FROM,
         is_race,

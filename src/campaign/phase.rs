@@ -2,13 +2,12 @@
 use super::comparing::{Board, RACE_ABOVE, Series, TICK};
 use super::ledger::Ledger;
 use super::searching::Searched;
-use super::variants::{Candidate, Candidates, candidates, reference};
+use super::variants::{Candidate, Candidates, Seeking, candidates, reference};
 use super::{Error, Event, FINAL, Observer, criteria, device_name, expected_file, picture_folder};
 use crate::accuracy::{Better, METRICS};
 use crate::measure::{CheckOrder, Checked, ExpectOrder};
-use crate::plan::{Case, Keep, Phase, Plan, Protocol, Question, Search, WorkloadChoice};
+use crate::plan::{Case, Keep, Phase, Plan, Protocol, Question, WorkloadChoice};
 use crate::record::{Final, Header, PhaseOutcome, Trial};
-use crate::search::{STRATEGIES, StrategyEntry};
 use crate::space::Configuration;
 use crate::stats::{self, Comparison, Contender, Schedule, Warning};
 use crate::trial::{Ending, Purpose, VariantId, Verdict};
@@ -106,8 +105,8 @@ impl<'a> Desk<'a> {
             variants: &names,
         });
         let (mut roster, mut spent) = self.check_all(phase, list, note, ledger)?;
-        let searched = match learning(phase) {
-            Some(search) => Some(self.search(phase, search, &mut roster, &mut spent, ledger)?),
+        let searched = match Seeking::of(phase)?.filter(|seeking| seeking.entry.learns) {
+            Some(seeking) => Some(self.search(phase, &seeking, &mut roster, &mut spent, ledger)?),
             None => None,
         };
         join_canary(&mut roster, phase);
@@ -540,15 +539,6 @@ impl<'a> Desk<'a> {
         }
         Ok(found)
     }
-}
-
-/// The search of a phase whose strategy learns from what it is told, with that strategy.
-pub(super) fn learning(phase: &Phase) -> Option<(&Search, &'static StrategyEntry)> {
-    let Question::Search(search) = &phase.question else {
-        return None;
-    };
-    let entry = STRATEGIES.iter().find(|e| e.name == search.strategy)?;
-    entry.learns.then_some((search, entry))
 }
 
 fn join_canary(roster: &mut Roster, phase: &Phase) {

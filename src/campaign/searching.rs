@@ -3,13 +3,18 @@
 use super::comparing::{RACE_ABOVE, Series, TICK};
 use super::ledger::Ledger;
 use super::phase::{Desk, HOPELESS, Roster};
-use super::variants::{Candidate, name_of, search_space};
+use super::variants::{Candidate, Seeking};
 use super::{Error, Event};
-use crate::plan::{Phase, Search};
-use crate::search::{Outcome, StrategyEntry};
+use crate::accuracy::{Better, METRICS};
+use crate::plan::{Objective, Phase};
+use crate::record::quantity;
+use crate::search;
+use crate::search::{Mixtures, Outcome, Strategy};
+use crate::space::ConfigurationId;
 use crate::stats;
 use crate::trial::{Block, Ending, Purpose, VariantId};
 use crate::value::Nanoseconds;
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 /// Blocks of a contender.
@@ -32,22 +37,79 @@ pub(super) struct Searched {
     pub(super) endings: BTreeMap<VariantId, Ending>,
 }
 
+/// What a configuration is worth.
+struct Effort {
+    blocks: u32,
+    /// The best so far (log scale): who is far from it gets no more blocks.
+    best: f64,
+    done: u32,
+    planned: u32,
+}
+
+/// A configuration that was tried.
+struct Tried {
+    id: ConfigurationId,
+    variant: VariantId,
+    /// Log ratio to the reference; absent if it failed.
+    estimate: Option<f64>,
+    seconds: f64,
+}
+
+fn best_of(tried: &[Tried]) -> f64 {
+    tried
+        .iter()
+        .filter_map(|t| t.estimate)
+        .fold(f64::INFINITY, f64::min)
+}
+
+/// At least two, else those that the best may have been mistaken for.
+fn nearest_to_best(mut tried: Vec<Tried>) -> Vec<VariantId> {
+    let best = best_of(&tried);
+    tried.retain(|t| t.estimate.is_some());
+    tried.sort_by(|a, b| {
+        a.estimate
+            .partial_cmp(&b.estimate)
+            .unwrap_or(Ordering::Equal)
+    });
+    let near = |t: &Tried| t.estimate.is_some_and(|e| e <= best + NEAR);
+    (tried.iter().take(RACE_ABOVE).enumerate())
+        .filter(|(i, t)| *i < 2 || near(t))
+        .map(|(_, t)| t.variant)
+        .collect()
+}
+
+/// From the quickest to the one that is best in something else.
+fn spread_over_front(points: &[(usize, VariantId, Vec<f64>)]) -> Vec<VariantId> {
+    let values: Vec<Vec<f64>> = points.iter().map(|p| p.2.clone()).collect();
+    let mut on_front = search::front(&values);
+    on_front.sort_by(|a, b| values[*a][0].total_cmp(&values[*b][0]));
+    let n = on_front.len();
+    let step = n.div_ceil(RACE_ABOVE).max(1);
+    on_front
+        .into_iter()
+        .step_by(step)
+        .map(|i| points[i].1)
+        .collect()
+}
+
 impl Desk<'_> {
     /// Adds what it tries to the roster, which has the reference, and what it costs to `spent`.
     pub(super) fn search(
         &mut self,
         phase: &Phase,
-        (search, entry): (&Search, &StrategyEntry),
+        seeking: &Seeking<'_>,
         roster: &mut Roster,
         spent: &mut Nanoseconds,
         ledger: &mut Ledger<'_>,
     ) -> Result<Searched, Error> {
-        let space = search_space(phase, search)?;
-        let most = search.evaluations.map_or(usize::MAX, |n| n as usize);
-        let planned = space.count().map_or(most, |n| most.min(n as usize));
-        let limit = search.time.map_or(SHARE * self.time_limit().0, |time| {
-            time.0.min(self.time_limit().0)
-        });
+        let Seeking { space, entry, .. } = seeking;
+        let planned = seeking.budget();
+        let limit = seeking
+            .search
+            .time
+            .map_or(SHARE * self.time_limit().0, |time| {
+                time.0.min(self.time_limit().0)
+            });
         let mut strategy = (entry.build)(space.clone(), self.seed(), Some(planned));
         let reference = roster.candidates[0].configuration.clone();
         if let Some(id) = space.locate(&reference) {
@@ -63,67 +125,150 @@ impl Desk<'_> {
             measured: vec![],
             endings: BTreeMap::new(),
         };
-        let mut estimates: Vec<(f64, VariantId)> = vec![];
-        let mut tried = 0;
-        while tried < planned && spent.0 < limit {
+        let mut tried: Vec<Tried> = vec![];
+        let mut mixtures = Mixtures::new(self.seed());
+        let mut asked = 0;
+        while asked < planned && spent.0 < limit {
+            if !seeking.search.pareto.is_empty() {
+                self.mix(
+                    &mut mixtures,
+                    strategy.as_mut(),
+                    seeking,
+                    roster,
+                    &searched,
+                    &tried,
+                );
+            }
             let Some(id) = strategy.ask(1).first().copied() else {
                 break;
             };
-            tried += 1;
-            let changes = space.configuration(id);
-            let candidate = Candidate {
-                name: name_of(changes.values()),
-                configuration: reference.with(changes.values()),
-                is_canary: false,
-            };
+            asked += 1;
             let before = spent.0;
-            let variant = self.admit(phase, candidate, roster, spent, ledger)?;
-            let outcome = if roster.barred.contains_key(&variant) {
-                Outcome::Failed
-            } else {
-                let best = estimates.iter().map(|e| e.0).fold(f64::INFINITY, f64::min);
-                let estimate = self.estimate(
+            let place = tried.iter().position(|t| t.id == id).unwrap_or(tried.len());
+            if place == tried.len() {
+                let candidate = seeking.candidate(id, &reference);
+                let variant = self.admit(phase, candidate, roster, spent, ledger)?;
+                tried.push(Tried {
+                    id,
+                    variant,
+                    estimate: None,
+                    seconds: 0.0,
+                });
+            }
+            let variant = tried[place].variant;
+            if !roster.barred.contains_key(&variant) {
+                // Who refines doubles what there is. Else the best so far says who is a contender.
+                let (blocks, best) = match entry.refines {
+                    true => (
+                        searched.series.completed(variant).len().max(1) as u32,
+                        f64::INFINITY,
+                    ),
+                    false => (BLOCKS, best_of(&tried)),
+                };
+                let effort = Effort {
+                    blocks,
+                    best,
+                    done: asked as u32,
+                    planned: planned as u32,
+                };
+                tried[place].estimate = self.estimate(
                     phase,
                     variant,
-                    (best, tried, planned),
+                    &effort,
                     roster,
                     &mut searched,
                     spent,
                     ledger,
                 )?;
-                estimates.extend(estimate.map(|e| (e, variant)));
-                estimate.map_or(Outcome::Failed, |e| Outcome::Objective(e.exp()))
-            };
-            strategy.tell(id, outcome, (spent.0 - before) / 1e9);
+            }
+            tried[place].seconds += (spent.0 - before) / 1e9;
+            let outcome =
+                (tried[place].estimate).map_or(Outcome::Failed, |e| Outcome::Objective(e.exp()));
+            strategy.tell(id, outcome, tried[place].seconds);
             if searched.endings.contains_key(&VariantId::REFERENCE) {
                 return Ok(searched);
             }
         }
-        roster.note = Some(format!(
-            "strategy {}: {tried} of {} evaluated{}",
-            entry.name,
-            space
-                .count()
-                .map_or("uncounted configurations".into(), |n| {
-                    format!("{n} configurations that satisfy the restrictions")
-                }),
-            if tried < planned {
-                ", then its time was up"
-            } else {
-                ""
+        let failed = tried.iter().filter(|t| t.estimate.is_none()).count();
+        let ending = match asked < planned && spent.0 >= limit {
+            true => "; then its time was up",
+            false => "",
+        };
+        let told = seeking.told(tried.len());
+        roster.note = Some(format!("{told}, {failed} failed{ending}"));
+        searched.finalists = match seeking.search.pareto.is_empty() {
+            true => nearest_to_best(tried),
+            false => {
+                let points = self.points(seeking, roster, &searched, &tried);
+                spread_over_front(&points)
             }
-        ));
-        estimates.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-        let best = estimates.first().map_or(0.0, |e| e.0);
-        searched.finalists = estimates
-            .iter()
-            .take(RACE_ABOVE)
-            .enumerate()
-            .filter(|(i, e)| *i < 2 || e.0 <= best + NEAR)
-            .map(|(_, e)| e.1)
-            .collect();
+        };
         searched.finalists.sort();
         Ok(searched)
+    }
+
+    /// Every objective of those that completed, smaller is better; the plan's own is the first.
+    fn points(
+        &self,
+        seeking: &Seeking<'_>,
+        roster: &Roster,
+        searched: &Searched,
+        tried: &[Tried],
+    ) -> Vec<(usize, VariantId, Vec<f64>)> {
+        let of = |t: &Tried| {
+            let others = (seeking.search.pareto.iter())
+                .map(|name| self.aim(name, t.variant, roster, searched));
+            std::iter::once(t.estimate).chain(others).collect()
+        };
+        (tried.iter().enumerate())
+            .filter_map(|(i, t)| Some((i, t.variant, of(t)?)))
+            .collect()
+    }
+
+    /// What a search minimizes besides the plan's objective.
+    fn aim(
+        &self,
+        name: &str,
+        variant: VariantId,
+        roster: &Roster,
+        searched: &Searched,
+    ) -> Option<f64> {
+        let check = &roster.checks[variant.0 as usize];
+        if name == "peak_memory" {
+            let peak = check.host_peak.or(check.device_peak)?;
+            return Some((peak.0 as f64).max(1.0).ln());
+        }
+        if let Some((_, value)) = check.accuracy.iter().find(|(n, _)| n == name) {
+            let metric = METRICS.iter().find(|m| m.name == name);
+            let is_larger_better = metric.is_some_and(|m| m.better == Better::Larger);
+            return Some(if is_larger_better { -value } else { *value });
+        }
+        let metric = Objective::Metric(name.into());
+        let values: Vec<f64> = (searched.measured.iter())
+            .flat_map(|block| &block.cells)
+            .filter(|cell| cell.variant == variant)
+            .flat_map(|cell| &cell.samples)
+            .filter(|sample| !sample.is_warm_up)
+            .filter_map(|sample| quantity(sample, &metric, self.plan))
+            .collect();
+        (!values.is_empty()).then(|| stats::quartiles(&values).1)
+    }
+
+    /// Tells everything anew, by another mixture of the objectives.
+    fn mix(
+        &self,
+        mixtures: &mut Mixtures,
+        strategy: &mut dyn Strategy,
+        seeking: &Seeking<'_>,
+        roster: &Roster,
+        searched: &Searched,
+        tried: &[Tried],
+    ) {
+        let points = self.points(seeking, roster, searched, tried);
+        let values: Vec<Vec<f64>> = points.iter().map(|p| p.2.clone()).collect();
+        for ((i, _, _), mixed) in points.iter().zip(mixtures.draw(&values)) {
+            strategy.tell(tried[*i].id, Outcome::Objective(mixed), tried[*i].seconds);
+        }
     }
 
     /// The log ratio to the reference; absent if it did not complete.
@@ -135,7 +280,7 @@ impl Desk<'_> {
         &mut self,
         phase: &Phase,
         variant: VariantId,
-        (best, done, planned): (f64, usize, usize),
+        effort: &Effort,
         roster: &Roster,
         searched: &mut Searched,
         spent: &mut Nanoseconds,
@@ -149,22 +294,23 @@ impl Desk<'_> {
         let mut board = self.board(&phase.name, roster, ledger, *spent);
         let live = [VariantId::REFERENCE, variant];
         let mut found = None;
-        for n in 0..BLOCKS {
+        let had = searched.series.pairs(variant, VariantId::REFERENCE).len();
+        for n in 0..effort.blocks {
             let index = searched.series.blocks;
-            let block = board.block(Purpose::Race, index, &live, planned as u32)?;
+            let block = board.block(Purpose::Race, index, &live, effort.planned)?;
             searched.series.add(&block, board.plan);
             let pairs = searched.series.pairs(variant, VariantId::REFERENCE);
-            if pairs.len() <= n as usize {
+            if pairs.len() <= had + n as usize {
                 found = None;
                 break;
             }
             let centre = -stats::compare(&pairs, 0.05, TICK, 0).speedup.ln();
             found = Some(centre);
-            if centre > best + MARGIN {
+            if centre > effort.best + MARGIN {
                 break;
             }
         }
-        board.tell((Purpose::Race, done as u32, planned as u32), 2, None);
+        board.tell((Purpose::Race, effort.done, effort.planned), 2, None);
         *spent = board.elapsed;
         searched.measured.append(&mut board.measured);
         searched.endings.append(&mut board.endings);

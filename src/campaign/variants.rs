@@ -2,8 +2,9 @@
 use super::Error;
 use crate::plan::{Phase, Plan, Question, Search, sweep_variants};
 use crate::record::PhaseOutcome;
-use crate::search::STRATEGIES;
-use crate::space::{Configuration, Restriction, Space};
+use crate::search;
+use crate::search::StrategyEntry;
+use crate::space::{Configuration, ConfigurationId, Restriction, Space};
 use crate::value::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -74,11 +75,15 @@ pub(super) fn candidates(
             .into_iter()
             .map(|v| (v.name, reference.with(&v.changes)))
             .collect(),
-        Question::Search(_) => {
-            let (named, how) = searched(plan, phase, reference)?;
-            note = (!how.is_empty()).then_some(how);
-            named
-        }
+        Question::Search(_) => match Seeking::of(phase)? {
+            Some(seeking) if !seeking.entry.learns => {
+                let (named, how) = seeking.all(plan, reference);
+                note = Some(how);
+                named
+            }
+            // It is asked again and again, between measurements.
+            _ => vec![],
+        },
         Question::Combine(names) => combined(names, reference, ended),
     };
     let mut list = vec![Candidate {
@@ -87,8 +92,11 @@ pub(super) fn candidates(
         is_canary: false,
     }];
     let mut same = vec![];
+    let is_search = matches!(phase.question, Question::Search(_) | Question::Sweep(_));
     for (name, configuration) in named {
-        match list.iter().find(|c| c.configuration == configuration) {
+        // A product has no configuration twice.
+        let known = if is_search { &list[..1] } else { &list[..] };
+        match known.iter().find(|c| c.configuration == configuration) {
             Some(twin) => same.push(format!("{name} is the same as {}", twin.name)),
             None => list.push(Candidate {
                 name,
@@ -97,7 +105,6 @@ pub(super) fn candidates(
             }),
         }
     }
-    let is_search = matches!(phase.question, Question::Search(_) | Question::Sweep(_));
     if !same.is_empty() && !is_search {
         note = Some(same.join("; "));
     }
@@ -107,57 +114,86 @@ pub(super) fn candidates(
     Ok(Candidates { list, note })
 }
 
-/// Every configuration that a search may ask for.
-pub(super) fn search_space(phase: &Phase, search: &Search) -> Result<Arc<Space>, Error> {
-    let wrong = |what: String| Error::Plan(format!("phase `{}`: {what}", phase.name));
-    let restrictions = search
-        .restrictions
-        .iter()
-        .map(|text| Restriction::parse(text, &search.parameters).map_err(|e| wrong(e.message)))
-        .collect::<Result<Vec<_>, _>>()?;
-    let space =
-        Space::new(search.parameters.clone(), restrictions).map_err(|e| wrong(e.to_string()))?;
-    Ok(Arc::new(space))
+/// A search: what it may ask for, and who asks.
+#[derive(Debug)]
+pub(super) struct Seeking<'p> {
+    pub(super) search: &'p Search,
+    pub(super) space: Arc<Space>,
+    pub(super) entry: &'static StrategyEntry,
 }
 
-fn searched(
-    plan: &Plan,
-    phase: &Phase,
-    reference: &Configuration,
-) -> Result<(Vec<(String, Configuration)>, String), Error> {
-    let Question::Search(search) = &phase.question else {
-        unreachable!("asked of a search only")
-    };
-    let wrong = |what: String| Error::Plan(format!("phase `{}`: {what}", phase.name));
-    let space = search_space(phase, search)?;
-    let entry = STRATEGIES
-        .iter()
-        .find(|entry| entry.name == search.strategy)
-        .ok_or_else(|| wrong(format!("unknown strategy `{}`", search.strategy)))?;
-    if entry.learns {
-        // It is asked again and again, between measurements.
-        return Ok((vec![], String::new()));
+impl<'p> Seeking<'p> {
+    /// Absent where the phase is no search.
+    ///
+    /// # Errors
+    /// When its restrictions are wrong.
+    pub(super) fn of(phase: &'p Phase) -> Result<Option<Seeking<'p>>, Error> {
+        let Question::Search(search) = &phase.question else {
+            return Ok(None);
+        };
+        let wrong = |what: String| Error::Plan(format!("phase `{}`: {what}", phase.name));
+        let restrictions = search
+            .restrictions
+            .iter()
+            .map(|text| Restriction::parse(text, &search.parameters).map_err(|e| wrong(e.message)))
+            .collect::<Result<Vec<_>, _>>()?;
+        let space = Space::new(search.parameters.clone(), restrictions)
+            .map_err(|e| wrong(e.to_string()))?;
+        let entry = search::find(&search.strategy, &space, search.evaluations)
+            .ok_or_else(|| wrong(format!("unknown strategy `{}`", search.strategy)))?;
+        if !entry.learns && space.count().is_none() && search.evaluations.is_none() {
+            return Err(wrong(
+                "the space is too large to list: give the search a budget".into(),
+            ));
+        }
+        Ok(Some(Seeking {
+            search,
+            space: Arc::new(space),
+            entry,
+        }))
     }
-    let count = space
-        .count()
-        .ok_or_else(|| wrong("the space is too large to list; add restrictions".into()))?;
-    let budget = search.evaluations.map_or(count, |n| count.min(n.into())) as usize;
-    let asked = (entry.build)(space.clone(), plan.protocol.seed, Some(budget)).ask(budget);
-    let named = asked
-        .into_iter()
-        .map(|id| {
-            let configuration = space.configuration(id);
-            let name = name_of(configuration.values());
-            (name, reference.with(configuration.values()))
-        })
-        .collect::<Vec<_>>();
-    let how = format!(
-        "strategy {}: {} of {} configurations that satisfy the restrictions",
-        entry.name,
-        named.len(),
-        count
-    );
-    Ok((named, how))
+
+    /// Evaluations at most.
+    pub(super) fn budget(&self) -> usize {
+        let asked = self.search.evaluations.map_or(usize::MAX, |n| n as usize);
+        self.space.count().map_or(asked, |n| asked.min(n as usize))
+    }
+
+    pub(super) fn candidate(&self, id: ConfigurationId, reference: &Configuration) -> Candidate {
+        let changes = self.space.configuration(id);
+        Candidate {
+            name: name_of(changes.values()),
+            configuration: reference.with(changes.values()),
+            is_canary: false,
+        }
+    }
+
+    /// All at once, of a strategy that learns nothing, and how they came about.
+    fn all(
+        &self,
+        plan: &Plan,
+        reference: &Configuration,
+    ) -> (Vec<(String, Configuration)>, String) {
+        let budget = self.budget();
+        let mut strategy = (self.entry.build)(self.space.clone(), plan.protocol.seed, Some(budget));
+        let named = (strategy.ask(budget).into_iter())
+            .map(|id| {
+                let candidate = self.candidate(id, reference);
+                (candidate.name, candidate.configuration)
+            })
+            .collect::<Vec<_>>();
+        let how = self.told(named.len());
+        (named, how)
+    }
+
+    /// In the report: who asked, for how many.
+    pub(super) fn told(&self, tried: usize) -> String {
+        let all = match self.space.count() {
+            Some(n) => format!("{n} configurations that satisfy the restrictions"),
+            None => "uncounted configurations".into(),
+        };
+        format!("strategy {}: {tried} of {all}", self.entry.name)
+    }
 }
 
 /// The factorial of what the phases kept, so that interactions show. Combinations that would need two values of one
@@ -203,7 +239,7 @@ fn combined(
 }
 
 /// `tile=64, threads=2`.
-pub(super) fn name_of(values: &[(String, Value)]) -> String {
+fn name_of(values: &[(String, Value)]) -> String {
     values
         .iter()
         .map(|(name, value)| format!("{name}={value}"))

@@ -192,7 +192,7 @@ fn title(row: &Row<'_>) -> String {
             let valid = (forecast.valid).map_or("uncounted".into(), |n| n.to_string());
             format!(
                 "{} search: {n} of {valid} configurations ({all} without restrictions)",
-                search.strategy
+                forecast.strategy.unwrap_or(&search.strategy)
             )
         }
         Question::Combine(names) => {

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::accuracy::METRICS;
 use crate::diagnostic::{Diagnostic, Origin};
+use crate::search::STRATEGIES;
 use crate::space::{Configuration, Parameter, Restriction, nearest};
 use crate::value::{Nanoseconds, Value, parse_bytes, parse_duration, parse_ratio, parse_speedup};
 
@@ -52,7 +53,8 @@ pub(super) const PHASE_KEYS: &[&str] = &[
     "hypothesis",
     "criteria",
 ];
-pub(super) const SEARCH_KEYS: &[&str] = &["parameters", "restrictions", "strategy", "budget"];
+pub(super) const SEARCH_KEYS: &[&str] =
+    &["parameters", "restrictions", "strategy", "budget", "pareto"];
 pub(super) const BUDGET_KEYS: &[&str] = &["evaluations", "time"];
 pub(super) const HYPOTHESIS_KEYS: &[&str] = &["speedup", "effort", "risk", "because"];
 
@@ -70,12 +72,6 @@ const KINDS: &[&str] = &[
     "quality",
     "combined",
 ];
-
-/// Names of the search strategies that a plan may choose.
-const STRATEGIES: &[&str] = &["auto", "exhaustive", "random", "bayesian"];
-
-/// So many configurations are tried whole where the plan gives a search no budget and no strategy.
-const FEW_CONFIGURATIONS: f64 = 64.0;
 
 /// Phases that are combined at once: 4095 variants.
 const MOST_COMBINED: usize = 12;
@@ -565,7 +561,7 @@ fn phase(
         findings.unknown(origin, "kind", &kind, KINDS);
         let _ = near;
     }
-    let question = question(&fields, declaration, baseline, findings);
+    let question = question(&fields, declaration, metrics, baseline, findings);
     let keep = match fields.text("keep", findings).as_deref() {
         None | Some("best") => Keep::Best,
         Some("none") => Keep::None,
@@ -619,6 +615,7 @@ fn variant_names(question: &Question) -> Option<Vec<String>> {
 fn question(
     fields: &Fields<'_>,
     declaration: &Declaration,
+    metrics: &[String],
     baseline: &Configuration,
     findings: &mut Findings,
 ) -> Question {
@@ -646,7 +643,7 @@ fn question(
             declaration,
             findings,
         )),
-        Some(&"search") => search(fields, declaration, findings),
+        Some(&"search") => search(fields, declaration, metrics, findings),
         Some(_) => {
             let names = fields
                 .get("combine")
@@ -761,7 +758,12 @@ fn parameter_lists(
     parameters
 }
 
-fn search(fields: &Fields<'_>, declaration: &Declaration, findings: &mut Findings) -> Question {
+fn search(
+    fields: &Fields<'_>,
+    declaration: &Declaration,
+    metrics: &[String],
+    findings: &mut Findings,
+) -> Question {
     let Some(node) = fields.get("search") else {
         return Question::Baseline;
     };
@@ -807,40 +809,37 @@ fn search(fields: &Fields<'_>, declaration: &Declaration, findings: &mut Finding
     let time = budget
         .as_ref()
         .and_then(|b| b.quantity("time", parse_duration, findings));
-    let strategy = match inner.text("strategy", findings).as_deref() {
-        // What can be tried whole is; a larger space is searched.
-        None | Some("auto") => {
-            let all: f64 = parameters.iter().map(|p| p.values.len() as f64).product();
-            let affordable = evaluations.map_or(FEW_CONFIGURATIONS, f64::from);
-            if affordable < all {
-                "bayesian"
-            } else {
-                "exhaustive"
-            }
-            .to_owned()
-        }
-        Some(name) => {
-            if !STRATEGIES.contains(&name)
-                && let Some(origin) = inner.get("strategy").map(|n| &n.origin)
-            {
-                findings.unknown(origin, "strategy", name, STRATEGIES);
-            }
-            name.to_owned()
-        }
-    };
+    let strategy = (inner.text("strategy", findings)).unwrap_or_else(|| "auto".into());
+    let names: Vec<&str> = STRATEGIES.iter().map(|entry| entry.name).collect();
+    let entry = STRATEGIES.iter().find(|entry| entry.name == strategy);
+    if entry.is_none()
+        && let Some(origin) = inner.get("strategy").map(|n| &n.origin)
+    {
+        findings.unknown(origin, "strategy", &strategy, &names);
+    }
     let all: f64 = parameters.iter().map(|p| p.values.len() as f64).product();
-    if all > 1e5 && evaluations.is_none() && strategy != "bayesian" {
+    if all > 1e5 && evaluations.is_none() && entry.is_some_and(|entry| !entry.learns) {
         findings.add(
             &node.origin,
             format!("the search has {all} configurations and no budget"),
             "write budget: {evaluations: N}",
         );
     }
+    let mut pareto = vec![];
+    let aims = (inner.get("pareto")).map_or_else(Vec::new, |n| texts(n, "pareto", findings));
+    for (name, origin) in aims {
+        let mut known = vec!["peak_memory"];
+        known.extend(metrics.iter().map(String::as_str));
+        if !known.contains(&name.as_str()) {
+            findings.unknown(&origin, "quantity of `pareto`", &name, &known);
+        }
+        pareto.push(name);
+    }
     Question::Search(Search {
+        pareto,
         parameters,
         restrictions,
         strategy,
-        options: vec![],
         evaluations,
         time,
     })

@@ -260,9 +260,11 @@ pub struct Search {
     /// As written; they have been parsed and type-checked against the parameters.
     pub restrictions: Vec<String>,
     pub strategy: String,
-    pub options: Vec<(String, Value)>,
     pub evaluations: Option<u32>,
     pub time: Option<Nanoseconds>,
+    /// `peak_memory` and metrics that are searched for together with the plan's objective; empty: that alone.
+    #[serde(default)]
+    pub pareto: Vec<String>,
 }
 
 /// What the author expected.

@@ -189,6 +189,7 @@ pub(super) struct Search {
     restrictions: Option<Vec<String>>,
     strategy: Option<String>,
     budget: Option<Budget>,
+    pareto: Option<Vec<String>>,
 }
 
 #[derive(Deserialize, JsonSchema)]

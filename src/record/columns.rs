@@ -311,8 +311,13 @@ pub(super) fn purpose_of(word: &str) -> Option<Purpose> {
 
 /// The value of one sample that the plan minimizes; absent where it was not measured.
 pub fn objective(sample: &Sample, plan: &Plan) -> Option<f64> {
+    quantity(sample, &plan.objective, plan)
+}
+
+/// The value of one sample; absent where it was not measured.
+pub fn quantity(sample: &Sample, of: &Objective, plan: &Plan) -> Option<f64> {
     let invocation = &sample.invocation;
-    match &plan.objective {
+    match of {
         Objective::Runtime => Some(invocation.timing.wall.0),
         Objective::DeviceTime => invocation.timing.device.map(|t| t.0),
         Objective::PeakMemory => invocation.host_peak.map(|b| b.0 as f64),

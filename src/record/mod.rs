@@ -12,7 +12,7 @@ mod lock;
 mod parquet;
 mod run;
 
-pub use columns::objective;
+pub use columns::{objective, quantity};
 pub use kept::{
     Calibration, Ceilings, CriterionOutcome, CriterionState, Entry, Environment, FINAL_PHASE,
     Final, Git, Header, PhaseOutcome, Trial,

@@ -614,9 +614,9 @@ fn header() -> Header {
         parameters: vec![tile.clone(), precision.clone(), threads],
         restrictions: vec![],
         strategy: "auto".into(),
-        options: vec![],
         evaluations: Some(40),
         time: None,
+        pareto: vec![],
     };
     let mut phases = vec![
         phase("baseline", &[], Question::Baseline),

@@ -14,6 +14,7 @@ pub(super) const ENTRY: StrategyEntry = StrategyEntry {
     name: "bayesian",
     about: "measures next where a Gaussian process expects most improvement for its cost",
     learns: true,
+    refines: false,
     build: |space, seed, _budget| {
         let axes = Axes::of(&space);
         Box::new(Bayesian {

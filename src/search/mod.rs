@@ -1,12 +1,16 @@
 //! Search strategies: which configuration to measure next. They never measure, print, or read a clock.
+mod auto;
 mod bayesian;
 mod cost;
 mod exhaustive;
+mod halving;
 mod history;
 mod model;
+mod pareto;
 mod random;
 mod recorded;
 
+pub use pareto::{Mixtures, front};
 pub use recorded::{Recorded, Yardstick};
 
 use crate::space::{ConfigurationId, Space};
@@ -25,7 +29,8 @@ pub enum Outcome {
 ///
 /// The campaign owns the loop and the budget: it asks, measures, tells, and stops.
 pub trait Strategy: Send {
-    /// Up to `n` configurations worth measuring next, never one that was asked before. Empty: nothing is left to try.
+    /// Up to `n` configurations worth measuring next. Never one that was asked before, save by a strategy that refines: then it
+    /// wants as many blocks of it again as it has. Empty: nothing is left to try.
     fn ask(&mut self, n: usize) -> Vec<ConfigurationId>;
 
     /// What measuring `id` gave.
@@ -44,12 +49,28 @@ pub struct StrategyEntry {
     pub about: &'static str,
     /// Whether what it is told changes what it asks: then it is asked for one at a time.
     pub learns: bool,
+    /// Whether it says itself which configurations deserve more blocks. For others, the campaign gives contenders more.
+    pub refines: bool,
     /// With the number of evaluations that it will be given, where that is known.
     pub build: fn(Arc<Space>, seed: u64, budget: Option<usize>) -> Box<dyn Strategy>,
 }
 
 /// Every strategy, in the order in which `--help` lists them. To add one: its file, a `mod` line, and a line here.
-pub static STRATEGIES: &[StrategyEntry] = &[exhaustive::ENTRY, random::ENTRY, bayesian::ENTRY];
+pub static STRATEGIES: &[StrategyEntry] = &[
+    auto::ENTRY,
+    exhaustive::ENTRY,
+    random::ENTRY,
+    halving::ENTRY,
+    bayesian::ENTRY,
+];
+
+/// The entry of this name; of `auto`, what it comes to in this space.
+pub fn find(name: &str, space: &Space, evaluations: Option<u32>) -> Option<&'static StrategyEntry> {
+    match name {
+        "auto" => Some(auto::choose(space, evaluations.map(|n| n as usize))),
+        _ => STRATEGIES.iter().find(|entry| entry.name == name),
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -99,7 +120,7 @@ mod tests {
                     }
                     for id in ids {
                         assert!(
-                            Some(id) != told && seen.insert(id),
+                            Some(id) != told && seen.insert(id) || entry.refines,
                             "{}: asked {id:?} twice",
                             entry.name
                         );

@@ -9,6 +9,7 @@ pub(super) const ENTRY: StrategyEntry = StrategyEntry {
     name: "random",
     about: "uniform sampling without replacement",
     learns: false,
+    refines: false,
     build: |space, seed, _budget| {
         Box::new(Random {
             history: History::new(space),

@@ -271,14 +271,19 @@ impl Space {
 
     /// All of them, one after the other. Slow where the space is too large to count.
     pub fn ids(&self) -> impl Iterator<Item = ConfigurationId> + '_ {
+        std::iter::successors(self.first_from(0), |id| self.first_from(id.0 + 1))
+    }
+
+    /// The first configuration with this number or a larger one.
+    pub fn first_from(&self, number: u64) -> Option<ConfigurationId> {
         let points = match self.is_empty() {
             true => 0,
             false => self.parts.iter().map(Part::size).product(),
         };
         let is_counted = self.count().is_some();
-        (0..points)
+        (number..points)
             .map(ConfigurationId)
-            .filter(move |id| is_counted || self.find(&self.digits(*id)).is_some())
+            .find(|id| is_counted || self.find(&self.digits(*id)).is_some())
     }
 
     /// Index of the value of each parameter.
