@@ -141,7 +141,7 @@ impl Board<'_, '_> {
                 configuration: self.candidates[variant.0 as usize].configuration.clone(),
             })
             .collect();
-        let limit = (self.plan.protocol.time_limit.0 / 5.0 / f64::from(planned.max(1))).min(5e9);
+        let limit = self.warm_up_limit(planned);
         let order = BlockOrder {
             index,
             purpose,
@@ -168,6 +168,11 @@ impl Board<'_, '_> {
         Ok(block)
     }
 
+    /// Nanoseconds: warming up takes no more than a fifth of a phase.
+    fn warm_up_limit(&self, planned: u32) -> f64 {
+        (self.plan.protocol.time_limit.0 / 5.0 / f64::from(planned.max(1))).min(5e9)
+    }
+
     pub(super) fn tell(
         &mut self,
         block: (Purpose, u32, u32),
@@ -189,10 +194,12 @@ impl Board<'_, '_> {
         });
     }
 
-    /// Thins the variants out; the reference and the canary stay. Returns those that are worth comparing.
+    /// Thins the variants out until `most` are left besides the reference, which stays. Returns what is worth comparing, at most
+    /// eight, best first.
     pub(super) fn race(
         &mut self,
         mut live: Vec<VariantId>,
+        most: usize,
         budget: Nanoseconds,
     ) -> Result<(Vec<VariantId>, Series), Error> {
         let mut series = Series::default();
@@ -212,7 +219,7 @@ impl Board<'_, '_> {
             }
             if RACE_LOOKS.contains(&(index + 1)) {
                 live = self.drop_hopeless(live, &series);
-                if live.len() <= RACE_ABOVE + 1 {
+                if live.len() <= most + 1 {
                     break;
                 }
             }
@@ -231,14 +238,8 @@ impl Board<'_, '_> {
             })
             .collect();
         ranked.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-        let mut kept: Vec<VariantId> = ranked
-            .into_iter()
-            .take(RACE_ABOVE)
-            .map(|(_, v)| v)
-            .collect();
-        kept.push(reference);
-        kept.sort();
-        Ok((kept, series))
+        let ranked = ranked.into_iter().take(RACE_ABOVE).map(|(_, v)| v);
+        Ok((ranked.collect(), series))
     }
 
     fn drop_hopeless(&mut self, live: Vec<VariantId>, series: &Series) -> Vec<VariantId> {
@@ -345,7 +346,9 @@ impl Board<'_, '_> {
         let once = |cell: f64| cell / f64::from(self.repetitions);
         let reference = cells.first().copied().map_or(0.0, once);
         let start = match self.plan.protocol.warm_up {
-            WarmUp::Auto => AUTO_WARM_UP_NS.max(f64::from(AUTO_WARM_UP_COUNT) * reference),
+            WarmUp::Auto => AUTO_WARM_UP_NS
+                .max(f64::from(AUTO_WARM_UP_COUNT) * reference)
+                .min(self.warm_up_limit(blocks).max(reference)),
             WarmUp::Time(time) => time.0,
             WarmUp::Invocations(n) => f64::from(n) * reference,
         };

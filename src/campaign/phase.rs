@@ -14,6 +14,9 @@ use crate::trial::{Ending, Purpose, VariantId, Verdict};
 use crate::value::{Bytes, Nanoseconds};
 use std::collections::BTreeMap;
 
+/// Share of what is left of a phase's time for its race.
+const RACE_SHARE: f64 = 0.4;
+
 /// Fresh blocks of a confirmation (STATISTICS "Many variants": at least 16).
 pub(super) const CONFIRMATION_BLOCKS: u32 = 16;
 
@@ -32,7 +35,7 @@ pub(super) const HOPELESS: f64 = 3.0;
 /// What is the same for all phases of a case.
 pub(super) struct Desk<'a> {
     header: &'a Header,
-    plan: &'a Plan,
+    pub(super) plan: &'a Plan,
     case: &'a Case,
     case_index: usize,
     pub(super) observer: &'a mut dyn Observer,
@@ -574,28 +577,37 @@ fn measure(
         return Ok(findings);
     }
     let protocol = &board.plan.protocol;
-    let left = Nanoseconds((protocol.time_limit.0 - board.elapsed.0).max(0.0));
+    let fits = |board: &Board<'_, '_>, rivals: &[VariantId]| {
+        let live: Vec<VariantId> = compared(rivals, canary);
+        let budget = Budget::of(board, roster, &phase.question, &live);
+        rivals.len() < 2 || budget.blocks >= decisive(rivals.len(), protocol)
+    };
     if let Some(searched) = searched {
         findings.race = Some(searched.series);
         rivals = searched.finalists;
         board.measured = searched.measured;
         board.endings = searched.endings;
-    } else if rivals.len() > RACE_ABOVE {
-        rivals = without_hopeless(rivals, roster);
+    } else if rivals.len() > RACE_ABOVE || !fits(board, &rivals) {
+        let is_many = rivals.len() > RACE_ABOVE;
+        if is_many {
+            rivals = without_hopeless(rivals, roster);
+        }
         rivals.insert(0, reference);
-        let (survivors, series) = board.race(rivals, Nanoseconds(left.0 * 0.4))?;
+        let left = (protocol.time_limit.0 - board.elapsed.0).max(0.0);
+        let most = if is_many { RACE_ABOVE } else { 1 };
+        let (ranked, series) = board.race(rivals, most, Nanoseconds(left * RACE_SHARE))?;
         findings.race = Some(series);
-        rivals = survivors
-            .into_iter()
-            .filter(|id| *id != reference)
-            .collect();
+        rivals = ranked;
+        // Fewer that can be decided are worth more than many that cannot.
+        while !fits(board, &rivals) {
+            rivals.pop();
+        }
+        rivals.sort();
     }
     if board.endings.contains_key(&reference) {
         return Ok(findings);
     }
-    let mut live = vec![reference];
-    live.extend(&rivals);
-    live.extend(canary);
+    let live = compared(&rivals, canary);
     screen(board, roster, phase, &live, &rivals, &mut findings)?;
     if board.endings.contains_key(&reference) {
         return Ok(findings);
@@ -632,6 +644,57 @@ pub(super) fn most_screening_blocks(protocol: &Protocol, question: &Question) ->
     }
 }
 
+/// What the time limit leaves for a comparison.
+struct Budget {
+    blocks: u32,
+    time: Nanoseconds,
+}
+
+impl Budget {
+    fn of(
+        board: &Board<'_, '_>,
+        roster: &Roster,
+        question: &Question,
+        live: &[VariantId],
+    ) -> Budget {
+        let protocol = &board.plan.protocol;
+        let left = (protocol.time_limit.0 - board.elapsed.0).max(0.0);
+        let cells: Vec<f64> = live
+            .iter()
+            .map(|id| roster.checks[id.0 as usize].invocation)
+            .map(|time| f64::from(board.repetitions) * time.map_or(0.0, |t| t.0))
+            .collect();
+        // The confirmation needs its share, but never more than half of what is left. Only what is faster than the reference is
+        // confirmed, together with a runner-up.
+        let mut confirmed = cells.clone();
+        confirmed[1..].sort_by(f64::total_cmp);
+        confirmed.truncate(3);
+        let reserve = board.cost(CONFIRMATION_BLOCKS, &confirmed).min(left / 2.0);
+        let time = Nanoseconds(left - reserve);
+        let blocks = (0..=most_screening_blocks(protocol, question))
+            .rev()
+            .find(|&n| board.cost(n, &cells) <= time.0)
+            .unwrap_or(0);
+        Budget { blocks, time }
+    }
+}
+
+/// The fewest blocks that can tell one of so many variants from chance.
+fn decisive(variants: usize, protocol: &Protocol) -> u32 {
+    let alpha = (1.0 - protocol.confidence) / variants.max(1) as f64;
+    (1..)
+        .find(|&n| stats::least_p(n) <= alpha)
+        .unwrap_or(u32::MAX)
+}
+
+/// The reference first, the canary last.
+fn compared(rivals: &[VariantId], canary: Option<VariantId>) -> Vec<VariantId> {
+    let mut live = vec![VariantId::REFERENCE];
+    live.extend(rivals);
+    live.extend(canary);
+    live
+}
+
 fn screen(
     board: &mut Board<'_, '_>,
     roster: &Roster,
@@ -642,32 +705,24 @@ fn screen(
 ) -> Result<(), Error> {
     let protocol = &board.plan.protocol;
     let alpha = 1.0 - protocol.confidence;
-    let left = (protocol.time_limit.0 - board.elapsed.0).max(0.0);
-    let cells: Vec<f64> = live
-        .iter()
-        .map(|id| roster.checks[id.0 as usize].invocation)
-        .map(|time| f64::from(board.repetitions) * time.map_or(0.0, |t| t.0))
-        .collect();
-    // The confirmation needs its share, but never more than half of what is left. Only what is faster than the reference is
-    // confirmed, together with a runner-up.
-    let confirmed = [cells.first().copied().unwrap_or(0.0); 3];
-    let reserve = board.cost(CONFIRMATION_BLOCKS, &confirmed).min(left / 2.0);
-    let most = most_screening_blocks(protocol, &phase.question);
-    let affordable = (0..=most)
-        .rev()
-        .find(|&n| board.cost(n, &cells) <= left - reserve);
-    let n_max = affordable.unwrap_or(0).max(3);
+    let Budget { blocks, time } = Budget::of(board, roster, &phase.question, live);
+    let n_max = blocks.max(3);
     let family = rivals.len().max(1) as f64;
     let schedule = Schedule::new(n_max, alpha / family);
     findings.n_max = n_max;
     findings.is_descriptive = schedule.is_descriptive;
     if n_max < protocol.max_blocks && phase.question != Question::Baseline {
         findings.notes.push(format!(
-            "the time limit affords {n_max} of at most {} blocks",
-            protocol.max_blocks
+            "the time limit affords {n_max} of at most {} blocks{}",
+            protocol.max_blocks,
+            if n_max < decisive(rivals.len(), protocol) {
+                ", too few to decide anything; raise `time_limit`"
+            } else {
+                ""
+            }
         ));
     }
-    findings.screen = board.screen(live.to_vec(), &schedule, n_max, Nanoseconds(left - reserve))?;
+    findings.screen = board.screen(live.to_vec(), &schedule, n_max, time)?;
     let pairs: Vec<_> = rivals
         .iter()
         .map(|&v| findings.screen.pairs(v, VariantId::REFERENCE))

@@ -215,7 +215,7 @@ impl Desk<'_> {
         searched: &Searched,
         tried: &[Tried],
     ) -> Vec<(usize, VariantId, Vec<f64>)> {
-        let of = |t: &Tried| {
+        let of = |t: &Tried| -> Option<Vec<f64>> {
             let others = (seeking.search.pareto.iter())
                 .map(|name| self.aim(name, t.variant, roster, searched));
             std::iter::once(t.estimate).chain(others).collect()
@@ -244,12 +244,13 @@ impl Desk<'_> {
             return Some(if is_larger_better { -value } else { *value });
         }
         let metric = Objective::Metric(name.into());
+        let plan = self.plan;
         let values: Vec<f64> = (searched.measured.iter())
             .flat_map(|block| &block.cells)
             .filter(|cell| cell.variant == variant)
             .flat_map(|cell| &cell.samples)
             .filter(|sample| !sample.is_warm_up)
-            .filter_map(|sample| quantity(sample, &metric, self.plan))
+            .filter_map(|sample| quantity(sample, &metric, plan))
             .collect();
         (!values.is_empty()).then(|| stats::quartiles(&values).1)
     }
