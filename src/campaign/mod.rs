@@ -7,6 +7,8 @@ mod ledger;
 mod phase;
 mod searching;
 mod sessions;
+#[cfg(test)]
+mod simulation;
 mod variants;
 
 pub use forecast::{FINAL_BLOCKS, Forecast, forecast};
