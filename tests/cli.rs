@@ -72,7 +72,7 @@ phases:
     variants: {slower: {ms: 7}}
 ";
 
-const SUBCOMMANDS: [&str; 10] = [
+const SUBCOMMANDS: [&str; 13] = [
     "run",
     "tune",
     "report",
@@ -83,6 +83,9 @@ const SUBCOMMANDS: [&str; 10] = [
     "schema",
     "completions",
     "init",
+    "simulate",
+    "import",
+    "export",
 ];
 
 #[test]
@@ -108,6 +111,9 @@ Commands:
   schema       Print the JSON Schema of plan files, for editors
   completions  Print shell completions
   init         Write a commented, valid plan to start from
+  simulate     Replay search strategies on recorded spaces, and score them
+  import       Read another tuner's file: T4 or a Kernel Tuner cache to results, T1 to a plan
+  export       Write a run's results for other tools: T4, Kernel Tuner cache, CSV
   help         Print this message or the help of the given subcommand(s)
 
 Options:

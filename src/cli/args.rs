@@ -1,5 +1,7 @@
 //! The command line as types.
+use super::simulate::strategy;
 use crate::plan::parse_parameter;
+use crate::search::StrategyEntry;
 use crate::space::Parameter;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -158,6 +160,27 @@ Examples:
   phasetune init experiments/prog.yaml -- ./prog --tile {tile}
   phasetune init --builtin beamform3d experiments/mine.yaml")]
     Init(Init),
+    /// Replay search strategies on recorded spaces, and score them
+    #[command(after_help = "\
+Examples:
+  phasetune simulate gemm_RTX_3060.json.gz convolution_A4000.json.gz --repeats 100 --seed 1
+  phasetune simulate gemm_RTX_3060.json.gz --strategy random,bayesian --traces traces.jsonl
+
+A recorded space is a Kernel Tuner cache, a T4 file, or a run of phasetune with a search or sweep.
+The same seed gives the same traces, whatever the number of threads.")]
+    Simulate(Simulate),
+    /// Read another tuner's file: T4 or a Kernel Tuner cache to results, T1 to a plan
+    #[command(after_help = "\
+Examples:
+  phasetune import convolution_A4000.json.gz
+  phasetune import convolution.t1.json --output experiments/convolution.yaml")]
+    Import(Import),
+    /// Write a run's results for other tools: T4, Kernel Tuner cache, CSV
+    #[command(after_help = "\
+Examples:
+  phasetune export beamform3d --format t4 --output beamform3d.T4.json
+  phasetune export convolution_a4000@20261121 --format csv > convolution.csv")]
+    Export(Export),
 }
 
 #[derive(Debug, Args)]
@@ -202,4 +225,54 @@ pub(super) struct Init {
     /// The program to tune, after `--`; {name} stands for a parameter's value
     #[arg(last = true, value_name = "COMMAND")]
     pub(super) words: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Simulate {
+    /// Kernel Tuner cache or T4 file (.json, .json.gz), a run's folder, NAME or NAME@RUN_ID
+    #[arg(required = true, value_name = "CACHE")]
+    pub(super) caches: Vec<String>,
+    /// Which strategies, separated by commas [default: all]
+    #[arg(long = "strategy", value_name = "NAMES", value_delimiter = ',', value_parser = strategy)]
+    pub(super) strategies: Vec<&'static StrategyEntry>,
+    /// Searches of each strategy on each space
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) repeats: u32,
+    /// Evaluations of each search [default: what its space is scored over, at least 200]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) evaluations: Option<u32>,
+    /// Write every evaluation there, one JSON object a line
+    #[arg(long, value_name = "FILE")]
+    pub(super) traces: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Import {
+    /// T1, T4 or Kernel Tuner cache: .json or .json.gz
+    pub(super) file: PathBuf,
+    /// Of T1: where the plan is written [default: experiments/NAME.yaml]
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum ExportFormat {
+    T4,
+    KernelTuner,
+    Csv,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Export {
+    /// NAME, NAME@RUN_ID, or a run's folder
+    pub(super) run: String,
+    /// Whose format
+    #[arg(long, value_name = "FORMAT")]
+    pub(super) format: ExportFormat,
+    /// Which case of the plan's matrix, where there are several
+    #[arg(long, value_name = "NAME")]
+    pub(super) case: Option<String>,
+    /// Where to write it [default: stdout]
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
 }

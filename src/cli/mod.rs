@@ -12,11 +12,13 @@ mod check;
 mod compare;
 mod devices;
 mod diagnostics;
+mod foreign;
 mod init;
 mod plan_file;
 mod progress;
 mod report;
 mod run;
+mod simulate;
 mod terminal;
 mod tune;
 
@@ -95,6 +97,9 @@ fn subcommand(arguments: &Arguments) -> Result<ExitCode, Failure> {
             say(&String::from_utf8_lossy(&script))
         }
         Command::Init(order) => init::init(order),
+        Command::Simulate(order) => simulate::simulate(order, common),
+        Command::Import(order) => foreign::import(order, common),
+        Command::Export(order) => foreign::export(order, common),
     }
 }
 

@@ -79,8 +79,14 @@ pub enum DeviceChoice {
 #[serde(rename_all = "snake_case")]
 #[expect(clippy::large_enum_variant, reason = "a plan has one")]
 pub enum WorkloadChoice {
-    Builtin { name: String },
+    Builtin {
+        name: String,
+    },
     Command(CommandChoice),
+    /// What another tuner measured: known by name, and not to be run here. No plan file can choose it.
+    Imported {
+        kernel: String,
+    },
 }
 
 /// A program, with `{parameter}` substituted in every text below.

@@ -15,7 +15,7 @@ mod run;
 pub use columns::{objective, quantity};
 pub use kept::{
     Calibration, Ceilings, CriterionOutcome, CriterionState, Entry, Environment, FINAL_PHASE,
-    Final, Git, Header, PhaseOutcome, Trial,
+    Final, Git, Header, Imported, ImportedDetail, PhaseOutcome, Trial,
 };
 pub use run::{PhaseSamples, Run, SampleRow};
 

@@ -520,6 +520,7 @@ fn samples(phase: &str, purpose: Purpose, blocks: u32, lanes: &[(u32, f64)]) -> 
                     worker: block / 3,
                     variant: VariantId(*variant),
                     is_warm_up: repetition == 0,
+                    batch: 1,
                     started_at: 1_795_226_400_000_000_000 + u64::from(block) * 1_000_000_000,
                     runtime: Nanoseconds(runtime),
                     objective: runtime,
@@ -766,5 +767,6 @@ fn environment() -> Environment {
             is_dirty: true,
             diff_hash: Some("0123456789abcdef0123".into()),
         }),
+        imported: None,
     }
 }

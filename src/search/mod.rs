@@ -18,11 +18,13 @@ mod pareto;
 mod particle_swarm;
 mod random;
 mod recorded;
+mod tournament;
 mod tpe;
 mod walk;
 
 pub use pareto::{Mixtures, front};
 pub use recorded::{Recorded, Yardstick};
+pub use tournament::{Course, Figure, Replay, SHARES, Standing};
 
 use crate::space::{ConfigurationId, Space};
 use std::sync::Arc;

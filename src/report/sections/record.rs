@@ -34,7 +34,12 @@ pub(in crate::report) fn tables(run: &Run, outcome: &PhaseOutcome) -> Vec<Piece>
             ))
         })
         .collect();
-    if !notes.is_empty() {
+    if notes.len() > LONG {
+        pieces.push(Piece::Folded {
+            summary: format!("Notes on {} variants", notes.len()),
+            pieces: vec![Piece::List(notes)],
+        });
+    } else if !notes.is_empty() {
         pieces.push(Piece::List(notes));
     }
     pieces
