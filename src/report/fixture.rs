@@ -1,5 +1,9 @@
 //! A run out of nothing that holds everything a report has to say: each verdict, each ending, each kind of phase, each state of a
 //! criterion, and names that try to be markup.
+mod search;
+
+pub(super) use search::{TUNE, searched};
+
 use crate::plan::{
     Accuracy, Case, CommandChoice, Criterion, Declaration, DeviceChoice, Hypothesis, Keep, Limits,
     NamedVariant, Objective, Phase, Plan, Protocol, Question, Relation, Search, WarmUp,
