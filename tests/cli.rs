@@ -72,10 +72,12 @@ phases:
     variants: {slower: {ms: 7}}
 ";
 
-const SUBCOMMANDS: [&str; 13] = [
+const SUBCOMMANDS: [&str; 14] = [
     "run",
     "tune",
     "report",
+    "export",
+    "lookup",
     "compare",
     "check",
     "devices",
@@ -85,7 +87,6 @@ const SUBCOMMANDS: [&str; 13] = [
     "init",
     "simulate",
     "import",
-    "export",
 ];
 
 #[test]
@@ -102,6 +103,10 @@ Commands:
   tune         Find the best values of tuning parameters: of a command without a plan, or of a
                plan's workload
   report       Write results_summary.md and its plots again, from the recorded Parquet alone
+  export       Write what a run found where programs can use it: its best configuration as source
+               code
+  lookup       Answer from what earlier runs found: the best configuration for a problem size on a
+               device
   compare      Set two runs beside one another; with --rerun, measure what they recommend in the
                same blocks
   check        Validate a plan, show its graph, count its configurations, estimate its time; runs

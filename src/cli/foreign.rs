@@ -146,11 +146,15 @@ fn write_new(to: &Path, text: &str) -> Result<(), Failure> {
     std::fs::write(to, text).map_err(wrong)
 }
 
-pub(super) fn export(order: &Export, common: &Common) -> Result<ExitCode, Failure> {
+pub(super) fn export(
+    order: &Export,
+    format: ExportFormat,
+    common: &Common,
+) -> Result<ExitCode, Failure> {
     let run = find(&order.run, &common.results)?;
     let wrong = |why: String| Failure::Said(format!("{}: {why}", run.folder.display()));
     let recording = interchange::recording(&run, order.case.as_deref()).map_err(wrong)?;
-    let text = match order.format {
+    let text = match format {
         ExportFormat::T4 => interchange::t4(&recording),
         ExportFormat::KernelTuner => interchange::kernel_tuner(&recording),
         ExportFormat::Csv => interchange::csv(&recording),

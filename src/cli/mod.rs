@@ -12,8 +12,11 @@ mod check;
 mod compare;
 mod devices;
 mod diagnostics;
+mod dialect;
+mod export_best;
 mod foreign;
 mod init;
+mod lookup;
 mod plan_file;
 mod progress;
 mod report;
@@ -82,6 +85,12 @@ fn subcommand(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Command::Report { name, run, against } => {
             report::report(name, run.as_deref(), against.as_deref(), common)
         }
+        Command::Export(order) => match (order.what.best, order.what.format) {
+            (_, Some(format)) => foreign::export(order, format, common),
+            (Some(dialect), None) => export_best::export_best(order, dialect, common),
+            (None, None) => unreachable!("clap asks for one of them"),
+        },
+        Command::Lookup(order) => lookup::lookup(order, common),
         Command::Compare {
             first,
             second,
@@ -99,7 +108,6 @@ fn subcommand(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Command::Init(order) => init::init(order),
         Command::Simulate(order) => simulate::simulate(order, common),
         Command::Import(order) => foreign::import(order, common),
-        Command::Export(order) => foreign::export(order, common),
     }
 }
 

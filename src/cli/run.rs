@@ -6,7 +6,7 @@ use super::terminal::{complain, plain, say};
 use super::{Failure, environment, interruption, program};
 use crate::campaign::{self, CampaignOrder, Summary};
 use crate::plan::WorkloadChoice;
-use crate::record::{Calibration, CriterionState, Run, Store};
+use crate::record::{Calibration, CriterionState, Run, Store, Wisdom};
 use crate::workload::command;
 use std::path::Path;
 use std::process::ExitCode;
@@ -62,6 +62,11 @@ pub(super) fn execute(
         campaign::run(order, &mut progress)?
     };
     let run = Run::load(&summary.folder)?;
+    if let Err(error) = Wisdom::add(&common.results, &run) {
+        complain(&format!(
+            "note: {error}; `lookup` will not know of this run"
+        ));
+    }
     let report = crate::report::write(&run, &common.reports, None)
         .map_err(|e| Failure::Said(e.to_string()))?;
     tell(&summary, &run, &report, common)

@@ -224,6 +224,17 @@ pub struct Final {
     pub medians: Option<(f64, f64)>,
 }
 
+impl Final {
+    /// What was confirmed, else the baseline: a gain that fresh blocks do not show is not recommended.
+    pub fn recommended(&self) -> &Configuration {
+        let interval = self.confirmation.as_ref().and_then(|c| c.interval);
+        match interval {
+            Some((lower, _)) if lower > 1.0 => &self.configuration,
+            _ => &self.baseline,
+        }
+    }
+}
+
 /// The name that the blocks of a [`Final`] have in the `phase` column.
 pub const FINAL_PHASE: &str = "final";
 

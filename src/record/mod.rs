@@ -11,6 +11,7 @@ mod kept;
 mod lock;
 mod parquet;
 mod run;
+mod wisdom;
 
 pub use columns::{objective, quantity};
 pub use kept::{
@@ -18,6 +19,7 @@ pub use kept::{
     Final, Git, Header, Imported, ImportedDetail, PhaseOutcome, Trial,
 };
 pub use run::{PhaseSamples, Run, SampleRow};
+pub use wisdom::{Gain, Wisdom, hardware};
 
 use journal::Journal;
 use lock::Lock;

@@ -343,6 +343,11 @@ fn drift_during_a_search_is_not_taken_for_a_difference() {
 #[test]
 fn zz_dump() {
     for (name, (_folder, run)) in [("one", fixture()), ("two", search())] {
-        write(&run, Path::new("/tmp/h_sections_look").join(name).as_path(), None).expect("a report");
+        write(
+            &run,
+            Path::new("/tmp/h_sections_look").join(name).as_path(),
+            None,
+        )
+        .expect("a report");
     }
 }
