@@ -78,11 +78,10 @@ fn duration(written: &str) -> Result<String, String> {
 
 /// Every strategy, the plan's own choice among them.
 fn strategies() -> Vec<PossibleValue> {
-    let auto = PossibleValue::new("auto").help("Everything where that is little, else a search");
-    let mut all = vec![auto];
-    let registered = STRATEGIES.iter().filter(|entry| entry.name != "auto");
-    all.extend(registered.map(|entry| PossibleValue::new(entry.name).help(entry.about)));
-    all
+    let registered = STRATEGIES.iter();
+    registered
+        .map(|entry| PossibleValue::new(entry.name).help(entry.about))
+        .collect()
 }
 
 impl Common {

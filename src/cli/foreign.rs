@@ -162,7 +162,8 @@ pub(super) fn export(
     match &order.output {
         None => say(&text),
         Some(to) => {
-            write_new(to, &text)?;
+            std::fs::write(to, text)
+                .map_err(|e| Failure::Said(format!("{} cannot be written: {e}", to.display())))?;
             Ok(ExitCode::SUCCESS)
         }
     }
