@@ -150,7 +150,11 @@ impl Board<'_, '_> {
             warm_up: self.plan.protocol.warm_up,
             warm_up_limit: Nanoseconds(limit),
             counts_memory: self.plan.objective == Objective::PeakMemory,
-            blocks_per_worker: blocks_per_worker(planned),
+            // A race claims nothing, so one process may do; each would have to be warmed up.
+            blocks_per_worker: match purpose {
+                Purpose::Race => planned.max(1),
+                _ => blocks_per_worker(planned),
+            },
         };
         let block = self.ledger.block(self.case, self.phase, &order)?;
         self.elapsed.0 += block.elapsed.0;

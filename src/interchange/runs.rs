@@ -210,7 +210,7 @@ fn phase(recording: &Recording) -> Phase {
             parameters: recording.parameters.clone(),
             restrictions: vec![],
             strategy: "as recorded".into(),
-            options: vec![],
+            pareto: vec![],
             evaluations: Some(recording.evaluations.len() as u32),
             time: None,
         }),

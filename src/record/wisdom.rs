@@ -243,7 +243,9 @@ fn gain(last: &Final, confidence: f64) -> Option<Gain> {
 /// A built-in's name, or the command as a person would write it, parameters in braces.
 fn workload_name(choice: &WorkloadChoice) -> String {
     let command = match choice {
-        WorkloadChoice::Builtin { name } => return name.clone(),
+        WorkloadChoice::Builtin { name } | WorkloadChoice::Imported { kernel: name } => {
+            return name.clone();
+        }
         WorkloadChoice::Command(command) => command,
     };
     let CommandChoice {
@@ -443,7 +445,7 @@ mod tests {
     fn the_newer_run_is_believed_unless_the_older_knew_better() {
         let results = tempfile::tempdir().unwrap();
         let threads = || known(results.path())[0].configuration.clone();
-        let mut add = |run: &Run| {
+        let add = |run: &Run| {
             Wisdom::add(results.path(), run).unwrap();
             threads()
         };
