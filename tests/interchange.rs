@@ -202,6 +202,9 @@ fn t4_goes_through_a_run_and_comes_back_the_same() {
                     { "name": "GFLOP/s", "value": 1e3 / value, "unit": "" },
                 ]);
             }
+            if invalidity == "correctness" {
+                measurements = json!([{ "name": "time", "value": 0.5, "unit": "ms" }]);
+            }
             json!({
                 "timestamp": format!("2023-12-22 09:53:48.{i:06}+00:00"),
                 "configuration": { "x": x, "y": y, "mode": mode },

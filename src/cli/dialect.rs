@@ -589,15 +589,7 @@ const e = 1e-300;
         };
         assert_eq!(
             names(Dialect::Env),
-            [
-                "PATH_",
-                "LD_PRELOAD_",
-                "GR__SSE",
-                "_2ND",
-                "INT",
-                "__X",
-                "P_"
-            ]
+            ["PATH_", "LD_PRELOAD_", "GR_SSE", "_2ND", "INT", "__X", "P_"]
         );
         assert_eq!(
             names(Dialect::C),
@@ -609,7 +601,7 @@ const e = 1e-300;
         );
         assert_eq!(
             names(Dialect::Rust),
-            ["PATH", "LD_PRELOAD", "GR__SSE", "_2ND", "INT", "__X", "P_"]
+            ["PATH", "LD_PRELOAD", "GR_SSE", "_2ND", "INT", "__X", "P_"]
         );
         let shown = body(Dialect::C, &best);
         assert!(

@@ -84,7 +84,7 @@ impl Progress {
         };
         if self.is_verbose && self.incumbent != name {
             self.incumbent = name.to_owned();
-            let best = with_interval(name, comparison);
+            let best = with_speedup(name, comparison);
             self.line(&format!("  {}: {best} after {done}", self.phase));
         }
     }
@@ -96,12 +96,16 @@ impl Drop for Progress {
     }
 }
 
-/// "tile=64 1.234× [1.200, 1.260]"; without an interval where the blocks are too few for one.
-fn with_interval(name: &str, c: &Comparison) -> String {
+/// "1.234× [1.200, 1.260]"; without an interval where the blocks are too few for one.
+fn speedup(c: &Comparison) -> String {
     let interval = c
         .interval
         .map_or_else(String::new, |(l, u)| format!(" [{l:.3}, {u:.3}]"));
-    format!("{} {:.3}×{interval}", plain(name), c.speedup)
+    format!("{:.3}×{interval}", c.speedup)
+}
+
+fn with_speedup(name: &str, c: &Comparison) -> String {
+    format!("{} {}", plain(name), speedup(c))
 }
 
 /// ", 3 invalid", or nothing.
@@ -170,14 +174,15 @@ impl Observer for Progress {
                 ..
             } => {
                 self.at(*done as u64, *planned as u64);
-                let best = match incumbent {
+                // The name comes last: a narrow terminal cuts the line there.
+                let (figure, name) = match incumbent {
                     Some((name, c)) if c.speedup > 1.0 => {
-                        format!("best {}", with_interval(name, c))
+                        (speedup(c), format!(": {}", plain(name)))
                     }
-                    _ => "nothing faster than the reference yet".to_owned(),
+                    _ => ("reference best".to_owned(), String::new()),
                 };
                 let invalid = some(*invalid, "invalid");
-                self.standing = format!("{best}{invalid}, at most {remaining} left");
+                self.standing = format!("{figure}{invalid}, {remaining} left{name}");
                 self.bar.set_message(self.standing.clone());
                 self.follow(*incumbent, *done);
             }
@@ -204,7 +209,7 @@ impl Observer for Progress {
                     Purpose::Calibrate => "side by side",
                 };
                 let best = best.map_or_else(String::new, |(name, c)| {
-                    format!(", {}", with_interval(name, c))
+                    format!(", {}", with_speedup(name, c))
                 });
                 let failed = some(self.failed, "invalid");
                 self.bar.set_message(format!(
@@ -273,11 +278,11 @@ mod tests {
         };
         assert_eq!(
             shown(&mut progress, &searched(1, 0, Some(&found(0.9, None)))),
-            "nothing faster than the reference yet, at most 2m10s left"
+            "reference best, 2m10s left"
         );
         assert_eq!(
             shown(&mut progress, &searched(12, 3, Some(&found(1.2345, None)))),
-            "best tile=64, threads=2 1.234×, 3 invalid, at most 2m10s left"
+            "1.234×, 3 invalid, 2m10s left: tile=64, threads=2"
         );
         assert_eq!(
             (progress.bar.position(), progress.bar.length()),
@@ -289,7 +294,7 @@ mod tests {
         };
         assert_eq!(
             shown(&mut progress, &next),
-            "best tile=64, threads=2 1.234×, 3 invalid, at most 2m10s left; now tile=8\u{fffd}[2J"
+            "1.234×, 3 invalid, 2m10s left: tile=64, threads=2; now tile=8\u{fffd}[2J"
         );
         let interval = Some((1.2, 1.27));
         assert_eq!(
@@ -297,7 +302,7 @@ mod tests {
                 &mut progress,
                 &searched(13, 3, Some(&found(1.2345, interval)))
             ),
-            "best tile=64, threads=2 1.234× [1.200, 1.270], 3 invalid, at most 2m10s left"
+            "1.234× [1.200, 1.270], 3 invalid, 2m10s left: tile=64, threads=2"
         );
     }
 }

@@ -117,7 +117,7 @@ fn tell(summary: &Summary, run: &Run, report: &Path, common: &Common) -> Result<
 fn recommendations(summary: &Summary, run: &Run) -> Vec<String> {
     let mut lines = vec![];
     for last in &summary.finals {
-        let changes = last.configuration.changes_from(&last.baseline);
+        let changes = last.recommended().changes_from(&last.baseline);
         if changes.is_empty() {
             continue;
         }
@@ -128,10 +128,16 @@ fn recommendations(summary: &Summary, run: &Run) -> Vec<String> {
         let changes: Vec<String> = changes.iter().map(|(n, v)| format!("{n}={v}")).collect();
         lines.push(format!("best:      {case}{}", changes.join(", ")));
         if let WorkloadChoice::Command(choice) = &run.header.plan.workload
-            && let Ok(typed) = command::typed(choice, &last.configuration)
+            && let Ok(typed) = command::typed(choice, last.recommended())
         {
             lines.push(format!("command:   {case}{typed}"));
         }
+    }
+    if !lines.is_empty() {
+        let folder = shell_words::join([summary.folder.to_string_lossy()]);
+        lines.push(format!(
+            "export:    phasetune export {folder} --best c (or yaml, json, env, wgsl, rust)"
+        ));
     }
     lines
 }

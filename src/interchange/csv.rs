@@ -6,7 +6,7 @@ use super::json::python_float;
 pub fn csv(recording: &Recording) -> String {
     let mut names: Vec<&str> = vec![];
     for (name, _) in recording.evaluations.iter().flat_map(|e| &e.numbers) {
-        if !names.contains(&name.as_str()) {
+        if *name != recording.objective && !names.contains(&name.as_str()) {
             names.push(name);
         }
     }

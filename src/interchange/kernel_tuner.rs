@@ -81,15 +81,6 @@ pub(super) fn read(name: &str, json: &Json) -> Result<Recording, String> {
             }
         }
     }
-    dropped.sort_unstable();
-    dropped.dedup();
-    let left_out = match dropped.is_empty() {
-        true => vec![],
-        false => vec![format!(
-            "{} are no numbers and are left out",
-            dropped.join(", ")
-        )],
-    };
     Ok(Recording {
         name: name.to_owned(),
         format: Format::KernelTuner,
@@ -99,8 +90,28 @@ pub(super) fn read(name: &str, json: &Json) -> Result<Recording, String> {
         parameters,
         objective,
         evaluations,
-        left_out,
+        left_out: no_numbers(dropped),
     })
+}
+
+/// The note on what has no place in a record.
+pub(super) fn no_numbers(mut names: Vec<&str>) -> Vec<String> {
+    names.sort_unstable();
+    names.dedup();
+    match &names[..] {
+        [] => vec![],
+        [one] => vec![format!("{one} is no number and is left out")],
+        all => vec![format!(
+            "{} are no numbers and are left out",
+            all.join(", ")
+        )],
+    }
+}
+
+/// Whether a value is the word for a failure.
+pub(super) fn is_error(value: &Json) -> bool {
+    let is_word = |word| ERRORS.iter().any(|(error, _)| *error == word);
+    value.text().is_some_and(is_word)
 }
 
 fn evaluation<'a>(
@@ -146,10 +157,8 @@ fn evaluation<'a>(
             ("times" | "timestamp" | "__error__", _) => {}
             (name, _) if name == objective => {}
             (name, Some(number)) => numbers.push((name.to_owned(), number)),
-            (name, None) if value.text().is_none_or(|v| ERRORS.iter().all(|e| e.0 != v)) => {
-                dropped.push(name);
-            }
-            _ => {}
+            (_, None) if is_error(value) => {}
+            (name, None) => dropped.push(name),
         }
     }
     let times = entry.get("times").map_or(&[][..], Json::items);

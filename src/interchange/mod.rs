@@ -120,25 +120,28 @@ pub enum Foreign {
 pub fn read(name: &str, text: &str) -> Result<Foreign, String> {
     let (json, mut left_out) = kernel_tuner::parse(text.trim_start_matches('\u{feff}'))?;
     let has = |key: &str| json.get(key).is_some();
-    if has("cache") && has("tune_params_keys") {
-        let mut recording = kernel_tuner::read(name, &json)?;
-        recording.left_out.append(&mut left_out);
-        Ok(Foreign::Recording(recording))
+    let mut recording = if has("cache") && has("tune_params_keys") {
+        kernel_tuner::read(name, &json)?
     } else if has("results") {
-        t4::read(name, &json).map(Foreign::Recording)
+        t4::read(name, &json)?
     } else if has("ConfigurationSpace") {
-        t1::read(&json).map(Foreign::Definition)
+        return t1::read(&json).map(Foreign::Definition);
     } else {
         let keys: Vec<&str> = json.entries().iter().map(|(k, _)| k.as_str()).collect();
-        Err(format!(
+        return Err(format!(
             "it is no Kernel Tuner cache (`cache`, `tune_params_keys`), no T4 (`results`) and no T1 (`ConfigurationSpace`); its keys are {}",
             if keys.is_empty() {
                 "none".to_owned()
             } else {
                 keys.join(", ")
             }
-        ))
+        ));
+    };
+    if recording.evaluations.is_empty() {
+        return Err("it holds no evaluation".into());
     }
+    recording.left_out.append(&mut left_out);
+    Ok(Foreign::Recording(recording))
 }
 
 /// As a Kernel Tuner cache.

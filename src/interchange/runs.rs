@@ -642,8 +642,9 @@ fn failure(trial: &Trial) -> Option<Failure> {
 }
 
 fn numbers(run: &Run, trial: &Trial, own: &Samples, objective: &str) -> Vec<(String, f64)> {
-    if run.header.environment.imported.is_some() {
-        let others = trial.metrics.iter().filter(|(name, _)| name != objective);
+    if let Some(imported) = &run.header.environment.imported {
+        let is_value = |name: &str| name == imported.objective && trial.quartiles.is_some();
+        let others = trial.metrics.iter().filter(|(name, _)| !is_value(name));
         return others.cloned().collect();
     }
     let compile = trial
@@ -699,7 +700,7 @@ fn as_imported(
             .metrics
             .iter()
             .find(|(name, _)| *name == imported.objective);
-        evaluation.value = value.map(|(_, v)| *v);
+        evaluation.value = value.map(|(_, v)| *v).filter(|_| trial.quartiles.is_some());
         let detail = details.get(&trial.id);
         let word = detail.and_then(|d| d.failure.as_ref());
         evaluation.failure = word.map(|word| {

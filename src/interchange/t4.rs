@@ -1,5 +1,6 @@
 //! T4, the results format of the autotuning community (schema 1.0.0), as Kernel Tuner 1.5.0 and benchmark_hub write it.
 use super::json::Json;
+use super::kernel_tuner::{is_error, no_numbers};
 use super::{
     Evaluation, Failure, Format, Recording, as_listed, json_value, objective, parameter_value,
     valid,
@@ -16,14 +17,14 @@ const TIMES: [(&str, &str, &[&str]); 5] = [
 ];
 
 pub(super) fn read(name: &str, json: &Json) -> Result<Recording, String> {
-    let results = json.get("results").map_or(&[][..], Json::items);
+    let results = items(json, "results");
     let unit = json
         .get("metadata")
         .and_then(|m| m.get("timeunit"))
         .and_then(Json::text);
     let scale = in_milliseconds(unit.unwrap_or("milliseconds"))?;
     let measured = |result: &Json, name: &str| {
-        let all = result.get("measurements").map_or(&[][..], Json::items);
+        let all = items(result, "measurements");
         let one = all
             .iter()
             .find(|m| m.get("name").and_then(Json::text) == Some(name));
@@ -78,7 +79,7 @@ pub(super) fn read(name: &str, json: &Json) -> Result<Recording, String> {
                 None => Some(failure.unwrap_or(Failure::Unknown)),
             },
             times,
-            numbers: numbers(result, scale, &objective),
+            numbers: numbers(result, scale, &objective, value.is_none()),
             timestamp: result
                 .get("timestamp")
                 .and_then(Json::text)
@@ -97,8 +98,24 @@ pub(super) fn read(name: &str, json: &Json) -> Result<Recording, String> {
         parameters,
         objective,
         evaluations,
-        left_out: vec![],
+        left_out: no_numbers(dropped(results)),
     })
+}
+
+fn items<'a>(json: &'a Json, key: &str) -> &'a [Json] {
+    json.get(key).map_or(&[][..], Json::items)
+}
+
+/// Names of measurements that are neither numbers nor failures.
+fn dropped(results: &[Json]) -> Vec<&str> {
+    let all = results.iter().flat_map(|r| items(r, "measurements"));
+    let others = all.filter(|m| {
+        let value = m.get("value");
+        value.is_some_and(|v| v.number().is_none() && !is_error(v))
+    });
+    others
+        .filter_map(|m| m.get("name").and_then(Json::text))
+        .collect()
 }
 
 fn in_milliseconds(unit: &str) -> Result<f64, String> {
@@ -177,22 +194,22 @@ pub(super) fn sort(parameter: &mut Parameter) {
     }
 }
 
-fn numbers(result: &Json, scale: f64, objective: &str) -> Vec<(String, f64)> {
+fn numbers(result: &Json, scale: f64, objective: &str, is_failed: bool) -> Vec<(String, f64)> {
     let mut found = vec![];
     for (own, ours, others) in TIMES {
         let mut names = std::iter::once(&own).chain(others);
         let time = names.find_map(|name| result.get("times")?.get(name)?.number());
         found.extend(time.map(|t| (ours.to_owned(), t * scale)));
     }
-    for measurement in result.get("measurements").map_or(&[][..], Json::items) {
-        let name = measurement
-            .get("name")
-            .and_then(Json::text)
-            .unwrap_or_default();
+    for measurement in items(result, "measurements") {
+        let name = measurement.get("name").and_then(Json::text);
+        // What a wrong answer took is no value, but a number.
+        let name = name.filter(|name| *name != objective || is_failed);
         let value = measurement.get("value").and_then(Json::number);
-        if let Some(value) = value.filter(|_| name != objective && !name.is_empty()) {
-            found.push((name.to_owned(), value));
-        }
+        found.extend(
+            name.zip(value)
+                .map(|(name, value)| (name.to_owned(), value)),
+        );
     }
     found
 }

@@ -4,8 +4,8 @@ use crate::value::Value;
 
 const FORMS: &str = "write name=1,2,4 or name=a..b, a..b:step, a..b:x2";
 
-/// More values than this in one range are a slip.
-const MOST: usize = 100_000;
+/// More values than this in one range are a slip; a plan holds no more than 20,000 in all.
+const MOST: usize = 10_000;
 
 /// `name=1,2,4`, `name=a..b`, `name=a..b:step`, `name=a..b:x2`, and any of them in a list. Both ends of a range belong to it.
 ///

@@ -827,7 +827,7 @@ fn parameters_of_the_command_line_have_ranges() {
         ),
         ("a=1..b", "`b` is no whole number"),
         ("a=1..", "`` is no whole number"),
-        ("a=1..900000", "more than 100000 values"),
+        ("a=1..900000", "more than 10000 values"),
     ] {
         let said = parse_parameter(wrong).unwrap_err();
         assert!(said.contains(why), "{wrong}: {said}");

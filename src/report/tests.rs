@@ -351,3 +351,98 @@ fn zz_dump() {
         .expect("a report");
     }
 }
+
+#[test]
+fn zz_time() {
+    use crate::space::Parameter;
+    use crate::value::Value;
+    let (_folder, mut run) = search();
+    let crate::plan::Question::Search(s) = &mut run.header.plan.phases[0].question else {
+        panic!()
+    };
+    let p = |name: &str, n: i64| Parameter {
+        name: name.into(),
+        values: (1..=n).map(Value::Int).collect(),
+    };
+    s.parameters = vec![p("a", 100), p("b", 100), p("c", 10), p("d", 10)];
+    s.restrictions = vec![
+        "a * b <= 5000".into(),
+        "c != d or a < 50".into(),
+        "a + b + c + d > 20".into(),
+        "a % c == 0".into(),
+        "b * d < 800".into(),
+    ];
+    let like = run.trials[1].clone();
+    run.trials.truncate(1);
+    let n = 50_000_u32;
+    let mut rows = vec![];
+    let like_row = run.samples[0].rows[0];
+    for i in 1..=n {
+        let mut t = like.clone();
+        t.id = crate::trial::VariantId(i);
+        let v = [
+            1 + i as i64 % 100,
+            1 + (i as i64 / 100) % 100,
+            1 + (i as i64 * 7) % 10,
+            1 + (i as i64 * 3) % 10,
+        ];
+        t.configuration = crate::space::Configuration::new(
+            ["a", "b", "c", "d"]
+                .iter()
+                .zip(v)
+                .map(|(n, v)| ((*n).to_owned(), Value::Int(v)))
+                .collect(),
+        );
+        t.name = format!("a={}, b={}, c={}, d={}", v[0], v[1], v[2], v[3]);
+        t.verdict = Verdict::ScreenedOut;
+        run.trials.push(t);
+        for k in 0..3 {
+            for (pos, id) in [0, i].into_iter().enumerate() {
+                for r in 0..3 {
+                    let block = (i - 1) * 3 + k;
+                    let time = 1e8
+                        * (1.0
+                            + (v[0] as f64 - 40.0).abs() * 0.01
+                            + (v[1] as f64 * 0.01) * if pos == 0 { 0.0 } else { 1.0 });
+                    rows.push(crate::record::SampleRow {
+                        block,
+                        position: pos as u32,
+                        repetition: r,
+                        variant: crate::trial::VariantId(id),
+                        objective: time,
+                        ..like_row
+                    });
+                }
+            }
+        }
+    }
+    println!("{} rows", rows.len());
+    run.samples[0].rows = rows;
+    run.samples.truncate(1);
+    run.trials[0].configuration = run.trials[5].configuration.clone();
+    run.outcomes[0].reference = run.trials[5].configuration.clone();
+    run.outcomes[0].kept = run.trials[9].configuration.clone();
+    #[allow(clippy::disallowed_methods)]
+    let now = std::time::Instant::now;
+    let outcome = &run.outcomes[0];
+    let t = now();
+    let pieces = sections::search::pieces(&run, outcome, &run.header.plan.phases[0], "plots/x");
+    println!("search pieces {:?}", t.elapsed());
+    let t = now();
+    let all = figures(&pieces);
+    for f in all {
+        let t = now();
+        let p = f.sketch.paint().unwrap();
+        println!(
+            "{} {:?} {} {}",
+            f.file,
+            t.elapsed(),
+            p.svg.len(),
+            p.png.len()
+        );
+    }
+    println!("painted {:?}", t.elapsed());
+    let t = now();
+    let d = document(&run, None);
+    println!("document {:?} {}", t.elapsed(), d.len());
+}

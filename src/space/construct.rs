@@ -38,7 +38,7 @@ pub(super) fn narrow<'a>(
     let mut domains: Vec<Vec<u16>> = parameters.iter().map(all).collect();
     let mut ranges = scope(parameters, &domains);
     let is_broken = |restriction: &'a Restriction, ranges: &[Partial<'a>]| {
-        let truth = restriction.root.truth(&|p| ranges[p], &mut Note::default());
+        let truth = restriction.root.truth(ranges, &mut Note::default());
         matches!(truth, Partial::Known(value) if !value.is_true())
     };
     for _ in 0..PASSES {
@@ -71,13 +71,13 @@ pub(super) fn narrow<'a>(
     }
     let (mut ties, mut mistake) = (vec![], None);
     for restriction in restrictions {
-        match restriction.root.truth(&|p| ranges[p], &mut Note::default()) {
+        match restriction.root.truth(&ranges, &mut Note::default()) {
             Partial::Known(value) if value.is_true() => {}
             Partial::Known(_) => return None,
             Partial::Fails(fault) => mistake = Some(format!("`{}`: {fault}", restriction.text)),
             Partial::Open(_) => {
                 let mut reads = vec![];
-                restriction.root.open_slots(&|p| ranges[p], &mut reads);
+                restriction.root.open_slots(&ranges, &mut reads);
                 reads.retain(|p| domains[*p].len() > 1);
                 reads.sort_unstable();
                 reads.dedup();

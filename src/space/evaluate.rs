@@ -32,9 +32,9 @@ const TRUTH: (f64, f64) = (0.0, 1.0);
 mod mark {
     pub(super) const OPEN: u64 = 0;
     pub(super) const FOLDED: u64 = 1;
-    pub(super) const BOOL: u64 = 4;
-    pub(super) const INT: u64 = 5;
-    pub(super) const FLOAT: u64 = 6;
+    pub(super) const BOOL: u64 = 2;
+    pub(super) const INT: u64 = 3;
+    pub(super) const FLOAT: u64 = 4;
     pub(super) const FAILS: u64 = 8;
     pub(super) const TEXT: u64 = 16;
 }
@@ -48,8 +48,8 @@ pub(super) struct Note {
     reads: usize,
 }
 
-/// The value of a parameter, if it has one.
-pub(super) type Slots<'a, 's> = &'s dyn Fn(usize) -> Partial<'a>;
+/// What is known of each parameter: its value, or its range.
+pub(super) type Slots<'a, 's> = &'s [Partial<'a>];
 
 impl Note {
     fn write(&mut self, value: Operand<'_>) {
@@ -172,7 +172,7 @@ impl Expression {
         match self {
             Expression::Constant(value) => Partial::Known(Operand::of(value)),
             Expression::Slot(i) => {
-                let found = slots(*i);
+                let found = slots[*i];
                 note.reads += usize::from(matches!(found, Partial::Known(_)));
                 found
             }

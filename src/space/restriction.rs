@@ -105,10 +105,11 @@ impl Restriction {
     /// # Errors
     /// Division by zero, overflow: a mistake in the restriction, never simply false.
     pub fn admits(&self, values: &[Value]) -> Result<bool, String> {
-        self.holds(
-            &|i| Partial::Known(Operand::of(&values[i])),
-            &mut Note::default(),
-        )
+        let slots: Vec<_> = values
+            .iter()
+            .map(|v| Partial::Known(Operand::of(v)))
+            .collect();
+        self.holds(&slots, &mut Note::default())
     }
 
     /// The same of parameters that all have a value.
@@ -366,7 +367,8 @@ pub(super) mod tests {
                     1 => Partial::Known(Operand::of(&values[i])),
                     _ => Partial::Open(Range::over(parameters[i].values.iter().map(Operand::of))),
                 };
-                match restriction.root.truth(&slot, &mut Note::default()) {
+                let slots: Vec<_> = (0..values.len()).map(slot).collect();
+                match restriction.root.truth(&slots, &mut Note::default()) {
                     Partial::Known(early) => assert_eq!(Some(early.is_true()), whole, "{text}"),
                     Partial::Fails(_) => assert_eq!(None, whole, "{text}"),
                     Partial::Open(_) => assert_ne!(bound, 31),

@@ -129,15 +129,20 @@ impl Sampled {
         if !is_point.into_iter().all(|(d, v)| usize::from(*d) < v.len()) {
             return Ok(false);
         }
-        let slot = |p: usize| {
-            Partial::Known(Operand::of(match &self.places[p] {
-                Ok(place) => &self.values[*place][usize::from(digits[*place])],
-                Err(value) => value,
-            }))
-        };
+        let slots: Vec<_> = self
+            .places
+            .iter()
+            .map(|place| {
+                let value = match place {
+                    Ok(place) => &self.values[*place][usize::from(digits[*place])],
+                    Err(value) => value,
+                };
+                Partial::Known(Operand::of(value))
+            })
+            .collect();
         let (mut mistake, mut note) = (None, Note::default());
         for restriction in &self.restrictions {
-            match restriction.holds(&slot, &mut note) {
+            match restriction.holds(&slots, &mut note) {
                 Ok(true) => {}
                 Ok(false) => return Ok(false),
                 Err(message) => mistake = Some(message),

@@ -114,8 +114,7 @@ impl<'a> Track<'a> {
             self.scope[*p] = Partial::Known(Operand::of(value));
         }
         self.note.words.clear();
-        let scope = &self.scope;
-        let truth = (self.restriction.root).truth(&|p| scope[p], &mut self.note);
+        let truth = (self.restriction.root).truth(&self.scope, &mut self.note);
         match truth {
             Partial::Known(value) if value.is_true() => Next::Holds,
             Partial::Known(_) => Next::Broken,

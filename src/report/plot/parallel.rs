@@ -45,7 +45,7 @@ pub(in crate::report) fn parallel(
             .collect();
         path.push((RIGHT, y.at(trace.value)));
         let (colour, width) = match trace.rank {
-            Rank::Other => (GREY.faded(0.22), 0.5),
+            Rank::Other => (GREY.faded(0.4), 0.5),
             Rank::Top => (BLUE.faded(0.75), 1.5),
             Rank::Kept => (GREEN, 2.5),
         };

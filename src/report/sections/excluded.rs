@@ -123,6 +123,7 @@ fn kept_out(parameters: &[Parameter], written: &[String]) -> Vec<Piece> {
         share(tally.valid),
         match written.len() {
             1 => "the restriction".to_owned(),
+            2 => "both restrictions".to_owned(),
             n => format!("all {n} restrictions"),
         }
     );

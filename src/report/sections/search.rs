@@ -210,10 +210,14 @@ fn estimates(run: &Run, outcome: &PhaseOutcome) -> (BTreeMap<VariantId, f64>, bo
         let comparison = stats::compare(&pairs, 0.05, 0.0, 0);
         (comparison.blocks > 0).then(|| level / comparison.speedup)
     };
-    let found = cells
-        .iter()
-        .filter_map(|(id, own)| Some((*id, estimate(own)?)));
-    (found.collect(), is_race)
+    let others = cells.iter().filter(|(id, _)| **id != VariantId::REFERENCE);
+    let mut found: BTreeMap<VariantId, f64> = others
+        .filter_map(|(id, own)| Some((*id, estimate(own)?)))
+        .collect();
+    if !reference.is_empty() {
+        found.insert(VariantId::REFERENCE, level);
+    }
+    (found, is_race)
 }
 
 /// The best so far over the evaluations, and what the best came to.
@@ -391,8 +395,13 @@ fn near(run: &Run, searched: &Searched<'_>, others: usize) -> String {
         .filter(|(e, value)| screening(e.trial).is_none() && *value <= best * (1.0 + equivalence))
         .count();
     format!(
-        " Of the {} nothing is claimed; {near} of them had an estimate within {} of the best one.",
+        " Of the {} nothing is claimed; {} of them had an estimate within {} of the best one.",
         counted(others as u64, "other"),
+        if near == 0 {
+            "none".to_owned()
+        } else {
+            near.to_string()
+        },
         percent(equivalence)
     )
 }
