@@ -103,8 +103,8 @@ Commands:
   tune         Find the best values of tuning parameters: of a command without a plan, or of a
                plan's workload
   report       Write results_summary.md and its plots again, from the recorded Parquet alone
-  export       Write what a run found where programs can use it: its best configuration as source
-               code
+  export       Write what a run found for programs: its best configuration as source code, or all of
+               it as T4, Kernel Tuner cache, CSV
   lookup       Answer from what earlier runs found: the best configuration for a problem size on a
                device
   compare      Set two runs beside one another; with --rerun, measure what they recommend in the
@@ -118,7 +118,6 @@ Commands:
   init         Write a commented, valid plan to start from
   simulate     Replay search strategies on recorded spaces, and score them
   import       Read another tuner's file: T4 or a Kernel Tuner cache to results, T1 to a plan
-  export       Write a run's results for other tools: T4, Kernel Tuner cache, CSV
   help         Print this message or the help of the given subcommand(s)
 
 Options:

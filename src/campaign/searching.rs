@@ -126,7 +126,7 @@ impl Desk<'_> {
             endings: BTreeMap::new(),
         };
         let mut tried: Vec<Tried> = vec![];
-        let mut mixtures = Mixtures::new(self.seed());
+        let mut mixtures = Mixtures::new(self.seed().wrapping_add(1));
         let mut asked = 0;
         while asked < planned && spent.0 < limit {
             if !seeking.search.pareto.is_empty() {

@@ -51,9 +51,9 @@ impl<'a> Reader<'a> {
         self.peek();
         let rest = &self.text[self.at..];
         let is_word = |c: char| c.is_alphanumeric() || c == '_';
-        let is_cut = written.ends_with(is_word)
-            && rest[written.len().min(rest.len())..].starts_with(is_word);
-        let found = rest.starts_with(written) && !is_cut;
+        let after = rest.strip_prefix(written);
+        let is_cut = written.ends_with(is_word) && after.is_some_and(|a| a.starts_with(is_word));
+        let found = after.is_some() && !is_cut;
         self.at += if found { written.len() } else { 0 };
         found
     }
