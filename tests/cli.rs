@@ -72,10 +72,12 @@ phases:
     variants: {slower: {ms: 7}}
 ";
 
-const SUBCOMMANDS: [&str; 10] = [
+const SUBCOMMANDS: [&str; 14] = [
     "run",
     "tune",
     "report",
+    "export",
+    "lookup",
     "compare",
     "check",
     "devices",
@@ -83,6 +85,8 @@ const SUBCOMMANDS: [&str; 10] = [
     "schema",
     "completions",
     "init",
+    "simulate",
+    "import",
 ];
 
 #[test]
@@ -99,6 +103,10 @@ Commands:
   tune         Find the best values of tuning parameters: of a command without a plan, or of a
                plan's workload
   report       Write results_summary.md and its plots again, from the recorded Parquet alone
+  export       Write what a run found for programs: its best configuration as source code, or all of
+               it as T4, Kernel Tuner cache, CSV
+  lookup       Answer from what earlier runs found: the best configuration for a problem size on a
+               device
   compare      Set two runs beside one another; with --rerun, measure what they recommend in the
                same blocks
   check        Validate a plan, show its graph, count its configurations, estimate its time; runs
@@ -108,6 +116,8 @@ Commands:
   schema       Print the JSON Schema of plan files, for editors
   completions  Print shell completions
   init         Write a commented, valid plan to start from
+  simulate     Replay search strategies on recorded spaces, and score them
+  import       Read another tuner's file: T4 or a Kernel Tuner cache to results, T1 to a plan
   help         Print this message or the help of the given subcommand(s)
 
 Options:

@@ -32,6 +32,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("record", &["value", "trial", "space", "plan", "stats"]),
     (
+        "interchange",
+        &[
+            "value", "trial", "space", "plan", "stats", "search", "record",
+        ],
+    ),
+    (
         "worker",
         &["value", "trial", "plan", "device", "workload", "measure"],
     ),

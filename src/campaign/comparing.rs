@@ -150,7 +150,11 @@ impl Board<'_, '_> {
             warm_up: self.plan.protocol.warm_up,
             warm_up_limit: Nanoseconds(limit),
             counts_memory: self.plan.objective == Objective::PeakMemory,
-            blocks_per_worker: blocks_per_worker(planned),
+            // A race claims nothing, so one process may do; each would have to be warmed up.
+            blocks_per_worker: match purpose {
+                Purpose::Race => planned.max(1),
+                _ => blocks_per_worker(planned),
+            },
         };
         let block = self.ledger.block(self.case, self.phase, &order)?;
         self.elapsed.0 += block.elapsed.0;
@@ -209,15 +213,21 @@ impl Board<'_, '_> {
             .max_blocks
             .min(RACE_LOOKS[RACE_LOOKS.len() - 1]);
         let started = self.elapsed.0;
+        let mut best = None;
         for index in 0..planned {
             let block = self.block(Purpose::Race, index, &live, planned)?;
             series.add(&block, self.plan);
             live.retain(|variant| !self.endings.contains_key(variant));
-            self.tell((Purpose::Race, index + 1, planned), live.len(), None);
+            let is_look = RACE_LOOKS.contains(&(index + 1));
+            if is_look {
+                best = self.leader(&live, &series);
+            }
+            let done = (Purpose::Race, index + 1, planned);
+            self.tell(done, live.len(), best.as_ref());
             if !live.contains(&VariantId::REFERENCE) {
                 break;
             }
-            if RACE_LOOKS.contains(&(index + 1)) {
+            if is_look {
                 live = self.drop_hopeless(live, &series);
                 if live.len() <= most + 1 {
                     break;
@@ -240,6 +250,21 @@ impl Board<'_, '_> {
         ranked.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
         let ranked = ranked.into_iter().take(RACE_ABOVE).map(|(_, v)| v);
         Ok((ranked.collect(), series))
+    }
+
+    /// The best of a race so far, against the reference.
+    fn leader(&self, live: &[VariantId], series: &Series) -> Option<(VariantId, Comparison)> {
+        let reference = VariantId::REFERENCE;
+        let against = |v| {
+            (
+                v,
+                stats::compare(&series.pairs(v, reference), 0.05, TICK, 0),
+            )
+        };
+        let rivals = self.rivals(live).into_iter();
+        rivals
+            .map(against)
+            .max_by(|a, b| a.1.speedup.total_cmp(&b.1.speedup))
     }
 
     fn drop_hopeless(&mut self, live: Vec<VariantId>, series: &Series) -> Vec<VariantId> {

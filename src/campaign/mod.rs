@@ -7,6 +7,8 @@ mod ledger;
 mod phase;
 mod searching;
 mod sessions;
+#[cfg(test)]
+mod simulation;
 mod variants;
 
 pub use forecast::{FINAL_BLOCKS, Forecast, forecast};
@@ -64,6 +66,19 @@ pub enum Event<'a> {
         remaining: Nanoseconds,
         /// Best so far against the reference: name, speedup, interval at this moment.
         best: Option<(&'a str, &'a crate::stats::Comparison)>,
+    },
+    /// A search has tried one more configuration.
+    Searched {
+        phase: &'a str,
+        /// Evaluations, how many there will be at most, and how many came to nothing: failed, inaccurate, over a limit.
+        done: usize,
+        planned: usize,
+        invalid: usize,
+        /// Best so far against the reference, by the few blocks of the search.
+        incumbent: Option<(&'a str, &'a crate::stats::Comparison)>,
+        elapsed: Nanoseconds,
+        /// At most.
+        remaining: Nanoseconds,
     },
     /// A race dropped these.
     Dropped {

@@ -241,6 +241,7 @@ impl<'a> Desk<'a> {
         let has_output = match &self.plan.workload {
             WorkloadChoice::Command(command) => command.output.is_some(),
             WorkloadChoice::Builtin { .. } => true,
+            WorkloadChoice::Imported { .. } => false,
         };
         let save = expected_file(ledger.store.folder(), self.case_index);
         let known = has_output

@@ -126,7 +126,7 @@ impl Desk<'_> {
             endings: BTreeMap::new(),
         };
         let mut tried: Vec<Tried> = vec![];
-        let mut mixtures = Mixtures::new(self.seed());
+        let mut mixtures = Mixtures::new(self.seed().wrapping_add(1));
         let mut asked = 0;
         while asked < planned && spent.0 < limit {
             if !seeking.search.pareto.is_empty() {
@@ -185,6 +185,14 @@ impl Desk<'_> {
             let outcome =
                 (tried[place].estimate).map_or(Outcome::Failed, |e| Outcome::Objective(e.exp()));
             strategy.tell(id, outcome, tried[place].seconds);
+            self.report_incumbent(
+                phase,
+                (asked, planned),
+                &tried,
+                roster,
+                &searched,
+                (*spent, Nanoseconds((limit - spent.0).max(0.0))),
+            );
             if searched.endings.contains_key(&VariantId::REFERENCE) {
                 return Ok(searched);
             }
@@ -270,6 +278,36 @@ impl Desk<'_> {
         for ((i, _, _), mixed) in points.iter().zip(mixtures.draw(&values)) {
             strategy.tell(tried[*i].id, Outcome::Objective(mixed), tried[*i].seconds);
         }
+    }
+
+    /// Tells how the search stands. Time left: what the budget leaves, or less where all will have been tried before.
+    fn report_incumbent(
+        &mut self,
+        phase: &Phase,
+        (asked, planned): (usize, usize),
+        tried: &[Tried],
+        roster: &Roster,
+        searched: &Searched,
+        (elapsed, left): (Nanoseconds, Nanoseconds),
+    ) {
+        let valid = || tried.iter().filter_map(|t| Some((t.estimate?, t.variant)));
+        let best = valid().min_by(|a, b| a.0.total_cmp(&b.0));
+        let comparison = best.map(|(_, id)| {
+            let pairs = searched.series.pairs(id, VariantId::REFERENCE);
+            let name = roster.candidates[id.0 as usize].name.as_str();
+            (name, stats::compare(&pairs, 0.05, TICK, 0))
+        });
+        let incumbent = comparison.as_ref().filter(|(_, c)| c.blocks > 0);
+        let rest = elapsed.0 / asked.max(1) as f64 * planned.saturating_sub(asked) as f64;
+        self.observer.event(&Event::Searched {
+            phase: &phase.name,
+            done: asked,
+            planned,
+            invalid: tried.len() - valid().count(),
+            incumbent: incumbent.map(|(name, c)| (*name, c)),
+            elapsed,
+            remaining: Nanoseconds(left.0.min(rest)),
+        });
     }
 
     /// The log ratio to the reference; absent if it did not complete.

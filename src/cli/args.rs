@@ -1,6 +1,11 @@
 //! The command line as types.
-use crate::plan::parse_parameter;
+use super::dialect::Dialect;
+use super::simulate::strategy;
+use crate::plan::{parse_parameter, parse_value};
+use crate::search::{STRATEGIES, StrategyEntry};
 use crate::space::Parameter;
+use crate::value::{Value, parse_duration};
+use clap::builder::PossibleValue;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -59,6 +64,26 @@ fn setting(written: &str) -> Result<(String, String), String> {
         .ok_or_else(|| "write KEY.PATH=VALUE, as workload.problem.preset=tiny".into())
 }
 
+fn problem_entry(written: &str) -> Result<(String, Value), String> {
+    written
+        .split_once('=')
+        .filter(|(key, value)| !key.is_empty() && !value.is_empty())
+        .map(|(key, value)| (key.to_owned(), parse_value(value)))
+        .ok_or_else(|| "write KEY=VALUE, as nx=64".into())
+}
+
+fn duration(written: &str) -> Result<String, String> {
+    parse_duration(written).map(|_| written.to_owned())
+}
+
+/// Every strategy, the plan's own choice among them.
+fn strategies() -> Vec<PossibleValue> {
+    let registered = STRATEGIES.iter();
+    registered
+        .map(|entry| PossibleValue::new(entry.name).help(entry.about))
+        .collect()
+}
+
 impl Common {
     /// Every override, `--device` and `--seed` among them.
     pub(super) fn overrides(&self) -> Vec<(String, String)> {
@@ -90,7 +115,7 @@ Examples:
   phasetune tune --param tile=16..128:x2 --param threads=1,2 --where 'tile * threads <= 128' -- \\
     ./prog --tile {tile} --threads {threads}
   phasetune tune experiments/beamform3d.yaml --param x_chunk=1,2,4 --param z_chunk=16,64
-  phasetune tune experiments/beamform3d.yaml
+  phasetune tune experiments/beamform3d_chunks.yaml --evaluations 60 --time 5m
 
 Without --param, a plan's own search phases are run, with the phases that they build on.")]
     Tune(Tune),
@@ -108,6 +133,27 @@ Without --param, a plan's own search phases are run, with the phases that they b
         #[arg(long, value_name = "RUN")]
         against: Option<String>,
     },
+    /// Write what a run found for programs: its best configuration as source code, or all of it as T4, Kernel Tuner cache, CSV
+    #[command(after_help = "\
+Examples:
+  phasetune export beamform3d --format t4 -o beamform3d.T4.json
+  phasetune export beamform3d --best yaml
+  phasetune export tune --best c -o best.h
+  eval \"$(phasetune export tune@20261121 --best env)\"
+
+Best is what was confirmed on fresh blocks; where nothing was, the plan's baseline.")]
+    Export(Export),
+    /// Answer from what earlier runs found: the best configuration for a problem size on a device
+    #[command(after_help = "\
+Examples:
+  phasetune lookup beamform3d --problem preset=laptop
+  phasetune lookup beamform3d --problem nx=48,ny=48,nz=96 --format c
+  phasetune lookup './prog --tile {tile} --threads {threads}' --device cpu --json
+
+Every finished run adds to wisdom.json in the results folder. Where the problem size is not known on
+the device, the nearest one is taken, and said: of those with the same keys the one with the smallest
+sum of |log ratio| over their numbers. --device is one of this machine, or words of a known one.")]
+    Lookup(Lookup),
     /// Set two runs beside one another; with --rerun, measure what they recommend in the same blocks
     #[command(after_help = "\
 Examples:
@@ -158,6 +204,62 @@ Examples:
   phasetune init experiments/prog.yaml -- ./prog --tile {tile}
   phasetune init --builtin beamform3d experiments/mine.yaml")]
     Init(Init),
+    /// Replay search strategies on recorded spaces, and score them
+    #[command(after_help = "\
+Examples:
+  phasetune simulate gemm_RTX_3060.json.gz convolution_A4000.json.gz --repeats 100 --seed 1
+  phasetune simulate gemm_RTX_3060.json.gz --strategy random,bayesian --traces traces.jsonl
+
+A recorded space is a Kernel Tuner cache, a T4 file, or a run of phasetune with a search or sweep.
+The same seed gives the same traces, whatever the number of threads.")]
+    Simulate(Simulate),
+    /// Read another tuner's file: T4 or a Kernel Tuner cache to results, T1 to a plan
+    #[command(after_help = "\
+Examples:
+  phasetune import convolution_A4000.json.gz
+  phasetune import convolution.t1.json --output experiments/convolution.yaml")]
+    Import(Import),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Export {
+    /// The plan's name, NAME@RUN_ID, or a run's folder
+    #[arg(value_name = "RUN")]
+    pub(super) run: String,
+    #[command(flatten)]
+    pub(super) what: Exported,
+    /// Of a run with a matrix: whose result
+    #[arg(long, value_name = "NAME")]
+    pub(super) case: Option<String>,
+    /// The file to write [default: stdout]
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct Exported {
+    /// The best configuration, in this form
+    #[arg(long, value_name = "FORMAT")]
+    pub(super) best: Option<Dialect>,
+    /// Everything that was measured, for other tools
+    #[arg(long, value_name = "FORMAT")]
+    pub(super) format: Option<ExportFormat>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Lookup {
+    /// A built-in, a command as in its plan or its beginning, or a plan's name
+    pub(super) workload: String,
+    /// The problem in the plan's keys; what is not named is the preset's [repeatable]
+    #[arg(long, value_name = "KEY=VALUE", value_delimiter = ',', value_parser = problem_entry)]
+    pub(super) problem: Vec<(String, Value)>,
+    /// What was minimized [default: runtime]
+    #[arg(long, value_name = "NAME")]
+    pub(super) objective: Option<String>,
+    /// How to write the answer
+    #[arg(long, value_name = "FORMAT", default_value = "yaml")]
+    pub(super) format: Dialect,
 }
 
 #[derive(Debug, Args)]
@@ -171,6 +273,15 @@ pub(super) struct Tune {
     /// A restriction that configurations must satisfy [repeatable]
     #[arg(long = "where", value_name = "EXPRESSION", requires = "parameters")]
     pub(super) restrictions: Vec<String>,
+    /// How to search [default: the plan's, else auto]
+    #[arg(long, value_name = "NAME", value_parser = strategies())]
+    pub(super) strategy: Option<String>,
+    /// At most so many configurations
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub(super) evaluations: Option<u32>,
+    /// Time for searching, before the best are compared: 5m
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(super) time: Option<String>,
     /// Name under results/ and reports/ [default: tune, or the plan's name and _tune]
     #[arg(long)]
     pub(super) name: Option<String>,
@@ -202,4 +313,39 @@ pub(super) struct Init {
     /// The program to tune, after `--`; {name} stands for a parameter's value
     #[arg(last = true, value_name = "COMMAND")]
     pub(super) words: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Simulate {
+    /// Kernel Tuner cache or T4 file (.json, .json.gz), a run's folder, NAME or NAME@RUN_ID
+    #[arg(required = true, value_name = "CACHE")]
+    pub(super) caches: Vec<String>,
+    /// Which strategies, separated by commas [default: all]
+    #[arg(long = "strategy", value_name = "NAMES", value_delimiter = ',', value_parser = strategy)]
+    pub(super) strategies: Vec<&'static StrategyEntry>,
+    /// Searches of each strategy on each space
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) repeats: u32,
+    /// Evaluations of each search [default: what its space is scored over, at least 200]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) evaluations: Option<u32>,
+    /// Write every evaluation there, one JSON object a line
+    #[arg(long, value_name = "FILE")]
+    pub(super) traces: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Import {
+    /// T1, T4 or Kernel Tuner cache: .json or .json.gz
+    pub(super) file: PathBuf,
+    /// Of T1: where the plan is written [default: experiments/NAME.yaml]
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum ExportFormat {
+    T4,
+    KernelTuner,
+    Csv,
 }

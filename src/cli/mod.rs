@@ -12,11 +12,16 @@ mod check;
 mod compare;
 mod devices;
 mod diagnostics;
+mod dialect;
+mod export_best;
+mod foreign;
 mod init;
+mod lookup;
 mod plan_file;
 mod progress;
 mod report;
 mod run;
+mod simulate;
 mod terminal;
 mod tune;
 
@@ -80,6 +85,12 @@ fn subcommand(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Command::Report { name, run, against } => {
             report::report(name, run.as_deref(), against.as_deref(), common)
         }
+        Command::Export(order) => match (order.what.best, order.what.format) {
+            (_, Some(format)) => foreign::export(order, format, common),
+            (Some(dialect), None) => export_best::export_best(order, dialect, common),
+            (None, None) => unreachable!("clap asks for one of them"),
+        },
+        Command::Lookup(order) => lookup::lookup(order, common),
         Command::Compare {
             first,
             second,
@@ -95,6 +106,8 @@ fn subcommand(arguments: &Arguments) -> Result<ExitCode, Failure> {
             say(&String::from_utf8_lossy(&script))
         }
         Command::Init(order) => init::init(order),
+        Command::Simulate(order) => simulate::simulate(order, common),
+        Command::Import(order) => foreign::import(order, common),
     }
 }
 

@@ -6,7 +6,7 @@ use super::terminal::{complain, plain, say};
 use super::{Failure, environment, interruption, program};
 use crate::campaign::{self, CampaignOrder, Summary};
 use crate::plan::WorkloadChoice;
-use crate::record::{Calibration, CriterionState, Run, Store};
+use crate::record::{Calibration, CriterionState, Run, Store, Wisdom};
 use crate::workload::command;
 use std::path::Path;
 use std::process::ExitCode;
@@ -62,6 +62,11 @@ pub(super) fn execute(
         campaign::run(order, &mut progress)?
     };
     let run = Run::load(&summary.folder)?;
+    if let Err(error) = Wisdom::add(&common.results, &run) {
+        complain(&format!(
+            "note: {error}; `lookup` will not know of this run"
+        ));
+    }
     let report = crate::report::write(&run, &common.reports, None)
         .map_err(|e| Failure::Said(e.to_string()))?;
     tell(&summary, &run, &report, common)
@@ -112,7 +117,7 @@ fn tell(summary: &Summary, run: &Run, report: &Path, common: &Common) -> Result<
 fn recommendations(summary: &Summary, run: &Run) -> Vec<String> {
     let mut lines = vec![];
     for last in &summary.finals {
-        let changes = last.configuration.changes_from(&last.baseline);
+        let changes = last.recommended().changes_from(&last.baseline);
         if changes.is_empty() {
             continue;
         }
@@ -123,10 +128,16 @@ fn recommendations(summary: &Summary, run: &Run) -> Vec<String> {
         let changes: Vec<String> = changes.iter().map(|(n, v)| format!("{n}={v}")).collect();
         lines.push(format!("best:      {case}{}", changes.join(", ")));
         if let WorkloadChoice::Command(choice) = &run.header.plan.workload
-            && let Ok(typed) = command::typed(choice, &last.configuration)
+            && let Ok(typed) = command::typed(choice, last.recommended())
         {
             lines.push(format!("command:   {case}{typed}"));
         }
+    }
+    if !lines.is_empty() {
+        let folder = shell_words::join([summary.folder.to_string_lossy()]);
+        lines.push(format!(
+            "export:    phasetune export {folder} --best c (or yaml, json, env, wgsl, rust)"
+        ));
     }
     lines
 }

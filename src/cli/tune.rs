@@ -6,17 +6,19 @@ use super::plan_file::{Loaded, load, load_with, parse};
 use super::run::execute;
 use crate::diagnostic::Origin;
 use crate::plan::{Phase, Plan, Question};
-use crate::space::Parameter;
+use crate::space::{Configuration, Parameter, Restriction, Space};
+use crate::value::Value;
 use serde_json::json;
 use std::path::Path;
 use std::process::ExitCode;
 
+/// Name of the phase that options make.
+const PHASE: &str = "search";
+
 pub(super) fn tune(order: &Tune, common: &Common) -> Result<ExitCode, Failure> {
     let loaded = match &order.plan {
         None => of_command(order, common)?,
-        Some(plan) if order.parameters.is_empty() => {
-            own_searches(plan, order.name.as_deref(), common)?
-        }
+        Some(plan) if order.parameters.is_empty() => own_searches(plan, order, common)?,
         Some(plan) => over_parameters(plan, order, common)?,
     };
     execute(loaded, order.fresh, common)
@@ -24,8 +26,9 @@ pub(super) fn tune(order: &Tune, common: &Common) -> Result<ExitCode, Failure> {
 
 /// The plan that a command line stands for.
 fn of_command(order: &Tune, common: &Common) -> Result<Loaded, Failure> {
-    let first = |p: &Parameter| (p.name.clone(), json!(p.values.first()));
-    let baseline: Vec<_> = order.parameters.iter().map(first).collect();
+    let reference = reference(order)?;
+    let value = |(name, value): &(String, Value)| (name.clone(), json!(value));
+    let baseline: Vec<_> = reference.values().iter().map(value).collect();
     let program = order.command.first().map_or("", String::as_str);
     let text = format!(
         "# Made by `phasetune tune`.\n\
@@ -41,7 +44,35 @@ fn of_command(order: &Tune, common: &Common) -> Result<Loaded, Failure> {
         search(order),
     );
     let path = "the command line";
-    parse(text.as_bytes(), path, Path::new("."), common.overrides())
+    let mut overrides = common.overrides();
+    overrides.extend(budget(order, PHASE));
+    parse(text.as_bytes(), path, Path::new("."), overrides).map_err(in_our_words)
+}
+
+/// What everything is compared with: the first value of each parameter, or a configuration that the restrictions allow.
+fn reference(order: &Tune) -> Result<Configuration, Failure> {
+    let mut first = order.parameters.clone();
+    first.iter_mut().for_each(|p| p.values.truncate(1));
+    let start = |p: &Parameter| Some((p.name.clone(), p.values.first()?.clone()));
+    let firsts = Configuration::new(first.iter().filter_map(start).collect());
+    let parse = |text: &String| Restriction::parse(text, &order.parameters).ok();
+    let restrictions: Option<Vec<_>> = order.restrictions.iter().map(parse).collect();
+    // What is wrong with one is said where the plan is checked, with all else that is wrong.
+    let Some(restrictions) = restrictions.filter(|all| !all.is_empty()) else {
+        return Ok(firsts);
+    };
+    let allowed = |parameters: Vec<Parameter>| -> Result<Option<Configuration>, Failure> {
+        let space = Space::new(parameters, restrictions.clone());
+        let space = space.map_err(|e| Failure::Said(format!("--where: {e}")))?;
+        let id = space.ids().next();
+        Ok(id.map(|id| space.configuration(id)))
+    };
+    if let Some(configuration) = allowed(first)? {
+        return Ok(configuration);
+    }
+    allowed(order.parameters.clone())?.ok_or_else(|| {
+        Failure::Said("no configuration satisfies the restrictions of --where".into())
+    })
 }
 
 /// One phase that searches everything that was named.
@@ -53,9 +84,22 @@ fn search(order: &Tune) -> String {
         false => format!(", restrictions: {}", json!(order.restrictions)),
     };
     format!(
-        "{{phase: search, kind: tiling, search: {{strategy: exhaustive, parameters: {}{restrictions}}}}}",
+        "{{phase: {PHASE}, kind: tiling, search: {{parameters: {}{restrictions}}}}}",
         flow(&lists)
     )
+}
+
+/// What the command line says of how to search, as overrides of a phase.
+fn budget(order: &Tune, phase: &str) -> Vec<(String, String)> {
+    let said = [
+        ("strategy", order.strategy.as_ref().map(|name| json!(name))),
+        ("budget.evaluations", order.evaluations.map(|n| json!(n))),
+        ("budget.time", order.time.as_ref().map(|time| json!(time))),
+    ];
+    let path = |key: &str| format!("phases.{phase}.search.{key}");
+    said.into_iter()
+        .filter_map(|(key, value)| Some((path(key), value?.to_string())))
+        .collect()
 }
 
 /// A mapping in the order given. Names and values are written as JSON, which is YAML: no quoting rules of our own.
@@ -69,25 +113,35 @@ fn flow(entries: &[(String, serde_json::Value)]) -> String {
 fn over_parameters(plan: &Path, order: &Tune, common: &Common) -> Result<Loaded, Failure> {
     let mut overrides = renamed(plan, order.name.as_deref(), common)?;
     overrides.push(("phases".to_owned(), format!("[{}]", search(order))));
-    load_with(plan, overrides).map_err(|mut failure| {
-        // The override is ours; the author wrote options.
-        if let Failure::Plan { findings, .. } = &mut failure {
-            for finding in &mut *findings {
-                if let Origin::Option(option) = &mut finding.origin
-                    && option.starts_with("phases=")
-                {
-                    *option = "--param, --where".into();
-                }
+    overrides.extend(budget(order, PHASE));
+    load_with(plan, overrides).map_err(in_our_words)
+}
+
+/// The plan is ours; its author wrote options.
+fn in_our_words(mut failure: Failure) -> Failure {
+    if let Failure::Plan { findings, .. } = &mut failure {
+        for finding in &mut *findings {
+            if let Origin::Option(option) = &mut finding.origin
+                && option.starts_with("phases=")
+            {
+                *option = "--param, --where".into();
             }
-            findings.dedup();
+            if let Some(help) = &mut finding.help {
+                *help = help.replace("budget: {evaluations: N}", "--evaluations N");
+            }
         }
-        failure
-    })
+        findings.dedup();
+    }
+    failure
 }
 
 /// A plan's own search phases, with the phases that they build on and nothing else.
-fn own_searches(plan: &Path, name: Option<&str>, common: &Common) -> Result<Loaded, Failure> {
-    let mut loaded = load_with(plan, renamed(plan, name, common)?)?;
+fn own_searches(plan: &Path, order: &Tune, common: &Common) -> Result<Loaded, Failure> {
+    let mut overrides = renamed(plan, order.name.as_deref(), common)?;
+    let phases = load_with(plan, overrides.clone())?.parsed.plan.phases;
+    let searches = phases.iter().filter(|phase| is_search(phase));
+    overrides.extend(searches.flat_map(|phase| budget(order, &phase.name)));
+    let mut loaded = load_with(plan, overrides)?;
     let needed = needed(&loaded.parsed.plan);
     if needed.is_empty() {
         return Err(Failure::Said(format!(
@@ -121,10 +175,13 @@ fn renamed(
     Ok(overrides)
 }
 
+fn is_search(phase: &Phase) -> bool {
+    matches!(phase.question, Question::Search(_))
+}
+
 /// Names of the search phases and of all phases that they build on, in the plan's order.
 fn needed(plan: &Plan) -> Vec<String> {
-    let is_search = |phase: &&Phase| matches!(phase.question, Question::Search(_));
-    let searches = plan.phases.iter().filter(is_search);
+    let searches = plan.phases.iter().filter(|phase| is_search(phase));
     let mut found: Vec<&str> = searches.map(|phase| phase.name.as_str()).collect();
     // Phases are in topological order: from the end, each one's parents come later.
     for phase in plan.phases.iter().rev() {

@@ -302,7 +302,7 @@ fn objective(fields: &Fields<'_>, choice: &WorkloadChoice, findings: &mut Findin
         WorkloadChoice::Command(command) => {
             command.metrics.iter().map(|m| m.name.clone()).collect()
         }
-        WorkloadChoice::Builtin { .. } => vec![],
+        WorkloadChoice::Builtin { .. } | WorkloadChoice::Imported { .. } => vec![],
     };
     match written.as_str() {
         "runtime" => Objective::Runtime,
@@ -383,7 +383,7 @@ fn accuracy(
     }
     let has_output = match choice {
         WorkloadChoice::Command(command) => command.output.is_some(),
-        WorkloadChoice::Builtin { .. } => true,
+        WorkloadChoice::Builtin { .. } | WorkloadChoice::Imported { .. } => true,
     };
     let builtin_metric = |name: &String| METRICS.iter().any(|m| m.name == *name);
     if !has_output && limits.iter().any(|(name, _)| builtin_metric(name)) {

@@ -2,6 +2,7 @@
 mod check;
 mod command;
 mod graph;
+mod parameter;
 mod reader;
 mod schema;
 mod set;
@@ -10,6 +11,7 @@ mod tests;
 mod tree;
 
 pub use command::placeholders;
+pub use parameter::{parse_parameter, parse_value};
 
 use crate::diagnostic::{Diagnostic, Origin};
 use crate::space::{Configuration, Parameter};
@@ -28,12 +30,37 @@ pub struct Declaration {
     pub stages: Vec<String>,
     /// Sizes with a name: `tiny`, `laptop`, `paper`.
     pub presets: Vec<String>,
+    /// Each preset as keys of the problem, so that problems can be compared by size; the first is meant where a plan names none.
+    /// Empty where only the names are known.
+    #[serde(default)]
+    pub sizes: Vec<(String, Vec<(String, Value)>)>,
     /// Keys that `problem:` may have, beside `preset` and `seed`.
     pub problem_keys: Vec<String>,
     /// Whether `exact` exists, so that a plan may say `against: exact`.
     pub has_exact: bool,
     /// Accuracy metrics of the workload's own (name, about), beside those of `accuracy::METRICS`.
     pub own_metrics: Vec<(String, String)>,
+}
+
+impl Declaration {
+    /// A problem in keys that can be compared with another's: its preset's sizes, with what is written instead of them. Without
+    /// the seed, which draws the data.
+    pub fn size(&self, problem: &[(String, Value)]) -> Vec<(String, Value)> {
+        let written = |key: &str| problem.iter().find(|(k, _)| k == key).map(|(_, v)| v);
+        let preset = match written("preset") {
+            Some(name) => self.sizes.iter().find(|(n, _)| *n == name.to_string()),
+            None => self.sizes.first(),
+        };
+        let mut all: Vec<(String, Value)> = preset.map_or_else(Vec::new, |(_, size)| size.clone());
+        for (key, value) in problem {
+            match all.iter_mut().find(|(k, _)| k == key) {
+                Some((_, old)) => *old = value.clone(),
+                None if key == "seed" || (key == "preset" && preset.is_some()) => {}
+                None => all.push((key.clone(), value.clone())),
+            }
+        }
+        all
+    }
 }
 
 /// A valid plan: phases in topological order, every parameter known, every value in its domain.
@@ -79,8 +106,14 @@ pub enum DeviceChoice {
 #[serde(rename_all = "snake_case")]
 #[expect(clippy::large_enum_variant, reason = "a plan has one")]
 pub enum WorkloadChoice {
-    Builtin { name: String },
+    Builtin {
+        name: String,
+    },
     Command(CommandChoice),
+    /// What another tuner measured: known by name, and not to be run here. No plan file can choose it.
+    Imported {
+        kernel: String,
+    },
 }
 
 /// A program, with `{parameter}` substituted in every text below.
@@ -385,69 +418,4 @@ pub fn sweep_variants(parameters: &[Parameter]) -> Vec<NamedVariant> {
             changes,
         })
         .collect()
-}
-
-/// `name=1,2,4`, `name=a..b`, `name=a..b:step`, `name=a..b:x2`.
-///
-/// # Errors
-/// What is wrong, with the forms that there are.
-pub fn parse_parameter(written: &str) -> Result<Parameter, String> {
-    let forms = "write name=1,2,4 or name=a..b, a..b:step, a..b:x2";
-    let (name, list) = written
-        .split_once('=')
-        .ok_or_else(|| format!("`{written}` has no `=`; {forms}"))?;
-    let fits = |c: char| c.is_alphanumeric() || c == '_';
-    if name.is_empty() || !name.chars().all(fits) {
-        return Err(format!(
-            "`{name}` cannot name a parameter; use letters, digits and `_`"
-        ));
-    }
-    let mut values: Vec<Value> = vec![];
-    for part in list.split(',').map(str::trim) {
-        match part.split_once("..") {
-            Some((low, rest)) => values
-                .extend(range(low, rest).ok_or_else(|| format!("`{part}` is no range; {forms}"))?),
-            None if part.is_empty() => {
-                return Err(format!("`{written}` has an empty value; {forms}"));
-            }
-            None => values.push(plain(part)),
-        }
-    }
-    if let Some(twice) = values
-        .iter()
-        .enumerate()
-        .find(|(i, v)| values[..*i].contains(v))
-    {
-        return Err(format!("{} is twice in `{written}`", twice.1));
-    }
-    Ok(Parameter {
-        name: name.into(),
-        values,
-    })
-}
-
-fn plain(part: &str) -> Value {
-    match part {
-        "true" => Value::Bool(true),
-        "false" => Value::Bool(false),
-        _ => part
-            .parse()
-            .map(Value::Int)
-            .unwrap_or_else(|_| Value::Text(part.into())),
-    }
-}
-
-fn range(low: &str, rest: &str) -> Option<Vec<Value>> {
-    let (high, step) = rest.split_once(':').unwrap_or((rest, "1"));
-    let (low, high): (i64, i64) = (low.trim().parse().ok()?, high.trim().parse().ok()?);
-    let mut values = vec![];
-    let mut at = low;
-    while at <= high && values.len() <= 100_000 {
-        values.push(Value::Int(at));
-        at = match step.strip_prefix('x') {
-            Some(factor) => at.checked_mul(factor.parse().ok().filter(|f| *f > 1 && low > 0)?)?,
-            None => at.checked_add(step.parse().ok().filter(|s| *s > 0)?)?,
-        };
-    }
-    (!values.is_empty() && values.len() <= 100_000).then_some(values)
 }

@@ -779,18 +779,73 @@ fn parameters_of_the_command_line_have_ranges() {
     assert_eq!(values("a=16..128:x2").unwrap(), "16 32 64 128");
     assert_eq!(values("a=1..7:3").unwrap(), "1 4 7");
     assert_eq!(values("a=0,1..3").unwrap(), "0 1 2 3");
-    for wrong in [
-        "a",
-        "a=",
-        "=1",
-        "a=1,1",
-        "a=5..1",
-        "a=1..9:0",
-        "a=1..9:x1",
-        "a=0..9:x2",
-        "a b=1",
+    assert_eq!(values("a=-2..2:2,9").unwrap(), "-2 0 2 9");
+    // The end of whole numbers is an end.
+    let top = i64::MAX;
+    assert_eq!(
+        values(&format!("a=1..{top}:x2"))
+            .unwrap()
+            .split(' ')
+            .count(),
+        63
+    );
+    assert_eq!(values(&format!("a={top}..{top}")).unwrap(), top.to_string());
+    // Fractions are numbers, so that restrictions can reckon with them; what a number would change stays text.
+    let kinds = parse_parameter("a=0.5,1e-3,007,1_000,+5,../b,v1.2,true")
+        .unwrap()
+        .values;
+    let text = |t: &str| Value::Text(t.into());
+    let expected = vec![
+        Value::Float(0.5),
+        Value::Float(1e-3),
+        text("007"),
+        text("1_000"),
+        text("+5"),
+        text("../b"),
+        text("v1.2"),
+        Value::Bool(true),
+    ];
+    assert_eq!(kinds, expected);
+    for (wrong, why) in [
+        ("a", "`a` has no `=`; write name=1,2,4"),
+        ("a=", "empty value"),
+        ("a=1,,2", "empty value"),
+        ("=1", "`` cannot name a parameter"),
+        ("a b=1", "`a b` cannot name a parameter"),
+        ("a=1,1", "1 is twice in `a=1,1`"),
+        ("a=1..3,2", "2 is twice"),
+        ("a=5..1", "5 is above 1; write 1..5"),
+        ("a=1..9:0", "a step is at least 1"),
+        ("a=1..9:-2", "a step is at least 1"),
+        ("a=1..9:x1", "a factor at least 2"),
+        ("a=0..9:x2", "not from 0"),
+        ("a=-4..4:x2", "not from -4"),
+        ("a=1..9:x1.5", "`1.5` is no whole number"),
+        (
+            "a=0.1..0.5",
+            "`0.1` is no whole number; list the values instead",
+        ),
+        ("a=1..b", "`b` is no whole number"),
+        ("a=1..", "`` is no whole number"),
+        ("a=1..900000", "more than 10000 values"),
     ] {
-        assert!(parse_parameter(wrong).is_err(), "{wrong}");
+        let said = parse_parameter(wrong).unwrap_err();
+        assert!(said.contains(why), "{wrong}: {said}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_range_is_what_its_ends_and_its_step_say(low in -1000_i64..1000, length in 0_i64..500, step in 1_i64..50) {
+        let high = low + length;
+        let parsed = parse_parameter(&format!("a={low}..{high}:{step}")).unwrap();
+        let expected: Vec<Value> = (low..=high).step_by(step as usize).map(Value::Int).collect();
+        prop_assert_eq!(parsed.values, expected);
+    }
+
+    #[test]
+    fn no_text_of_a_parameter_is_a_panic(text in "[a-z]?=?[-0-9a-z.,:x+]{0,20}") {
+        let _ = parse_parameter(&text);
     }
 }
 

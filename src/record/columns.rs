@@ -330,11 +330,13 @@ pub fn quantity(sample: &Sample, of: &Objective, plan: &Plan) -> Option<f64> {
 }
 
 fn declared_metrics(plan: &Plan) -> impl Iterator<Item = &str> {
-    let declared = match &plan.workload {
-        WorkloadChoice::Command(command) => &command.metrics[..],
-        WorkloadChoice::Builtin { .. } => &[],
+    let (declared, recorded) = match &plan.workload {
+        WorkloadChoice::Command(command) => (&command.metrics[..], None),
+        WorkloadChoice::Builtin { .. } => (&[][..], None),
+        WorkloadChoice::Imported { .. } => (&[][..], Some("recorded_ms")),
     };
-    declared.iter().map(|metric| metric.name.as_str())
+    let declared = declared.iter().map(|metric| metric.name.as_str());
+    declared.chain(recorded)
 }
 
 #[cfg(test)]

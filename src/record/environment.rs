@@ -77,6 +77,7 @@ impl Environment {
                 .next()
                 .and_then(|x| x.parse().ok()),
             git: git::probe(plan_folder),
+            imported: None,
         }
     }
 

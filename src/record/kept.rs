@@ -73,6 +73,40 @@ pub struct Environment {
     pub load_average: Option<f64>,
     /// Of the repository that the plan is in; absent outside of one.
     pub git: Option<Git>,
+    /// Where the records come from, if they are another tuner's; then nothing above is known but the devices.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported: Option<Imported>,
+}
+
+/// What another tuner's file says beside its evaluations.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Imported {
+    pub file: String,
+    /// "Kernel Tuner cache".
+    pub format: String,
+    /// Of the space.
+    pub name: String,
+    pub device: Option<String>,
+    pub kernel: Option<String>,
+    /// JSON, as it stood in the file.
+    pub problem: Option<String>,
+    /// Name of what was minimized.
+    pub objective: String,
+    /// Evaluations in the file before the one that stands as reference.
+    pub before_reference: u32,
+    pub details: Vec<ImportedDetail>,
+}
+
+/// What no column of a trial has room for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ImportedDetail {
+    pub variant: VariantId,
+    /// Why it has no value, in one word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+    /// When it was evaluated, where it has no samples that say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timestamp: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -188,6 +222,17 @@ pub struct Final {
     pub confirmation: Option<Comparison>,
     /// Medians of the objective, baseline and final, over the confirmation's blocks.
     pub medians: Option<(f64, f64)>,
+}
+
+impl Final {
+    /// What was confirmed, else the baseline: a gain that fresh blocks do not show is not recommended.
+    pub fn recommended(&self) -> &Configuration {
+        let interval = self.confirmation.as_ref().and_then(|c| c.interval);
+        match interval {
+            Some((lower, _)) if lower > 1.0 => &self.configuration,
+            _ => &self.baseline,
+        }
+    }
 }
 
 /// The name that the blocks of a [`Final`] have in the `phase` column.

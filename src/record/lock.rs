@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
+use std::time::Duration;
 
 /// Held until it is dropped.
 #[derive(Debug)]
@@ -61,6 +62,33 @@ impl Drop for Lock {
         // off is recognised as that of a process which is gone.
         let _ = self.file.set_len(0);
     }
+}
+
+/// For files that every process may write, in turn. Held until it is dropped; absent where the file system knows no locks.
+///
+/// # Errors
+/// When the file cannot be opened, or the one before does not come to an end.
+pub(super) fn wait_for_turn(path: &Path) -> Result<Option<File>, StoreError> {
+    let wrong = || format!("the lock {} cannot be taken", path.display());
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)
+        .map_err(StoreError::io(wrong()))?;
+    // Turns last milliseconds; only a stopped process keeps others waiting for longer.
+    for _ in 0..1000 {
+        match file.try_lock() {
+            Ok(()) => return Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(10)),
+            Err(TryLockError::Error(error)) if knows_no_locks(&error) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(StoreError::io(wrong())(error)),
+        }
+    }
+    Err(StoreError::Locked(format!(
+        "{} has been held by another process for ten seconds",
+        path.display()
+    )))
 }
 
 fn in_use(family: &Path, owner: Option<Owner>) -> StoreError {

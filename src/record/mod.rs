@@ -11,13 +11,15 @@ mod kept;
 mod lock;
 mod parquet;
 mod run;
+mod wisdom;
 
 pub use columns::{objective, quantity};
 pub use kept::{
     Calibration, Ceilings, CriterionOutcome, CriterionState, Entry, Environment, FINAL_PHASE,
-    Final, Git, Header, PhaseOutcome, Trial,
+    Final, Git, Header, Imported, ImportedDetail, PhaseOutcome, Trial,
 };
 pub use run::{PhaseSamples, Run, SampleRow};
+pub use wisdom::{Gain, Wisdom, hardware};
 
 use journal::Journal;
 use lock::Lock;

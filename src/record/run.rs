@@ -45,6 +45,8 @@ pub struct SampleRow {
     pub worker: u32,
     pub variant: VariantId,
     pub is_warm_up: bool,
+    /// Invocations that the time is the mean of.
+    pub batch: u32,
     /// Nanoseconds since 1970, UTC.
     pub started_at: u64,
     pub runtime: Nanoseconds,
@@ -155,6 +157,26 @@ impl Run {
         Ok(array.into_iter().collect())
     }
 
+    /// A column of real numbers of `samples.parquet` that [`SampleRow`] has no room for, a value a row of the file.
+    ///
+    /// # Errors
+    /// When it cannot be read, or there is no such column.
+    pub fn column(&self, name: &str) -> Result<Vec<f64>, StoreError> {
+        let path = self.folder.join(parquet::SAMPLES_FILE);
+        let read = || -> PolarsResult<Vec<f64>> {
+            let frame = ParquetReader::new(File::open(&path)?)
+                .with_columns(Some(vec![name.to_owned()]))
+                .finish()?;
+            let column = frame.column(name)?.as_materialized_series().clone();
+            Ok(column
+                .f64()?
+                .iter()
+                .map(|v| v.unwrap_or(f64::NAN))
+                .collect())
+        };
+        read().map_err(|e| damaged(&path, &e))
+    }
+
     pub fn trials_of<'a>(
         &'a self,
         case: &'a str,
@@ -205,7 +227,7 @@ pub(super) fn frame(path: &Path) -> PolarsResult<DataFrame> {
 }
 
 fn samples(path: &Path) -> Result<Vec<PhaseSamples>, StoreError> {
-    const WANTED: [&str; 12] = [
+    const WANTED: [&str; 13] = [
         "case",
         "phase",
         "purpose",
@@ -215,6 +237,7 @@ fn samples(path: &Path) -> Result<Vec<PhaseSamples>, StoreError> {
         "worker",
         "variant_id",
         "warm_up",
+        "batch",
         "started_at",
         "runtime_ns",
         "objective",
@@ -249,6 +272,7 @@ fn split(frame: &DataFrame) -> PolarsResult<Vec<PhaseSamples>> {
     };
     let (block, position, repetition) = (whole("block")?, whole("position")?, whole("repetition")?);
     let (worker, variant, started) = (whole("worker")?, whole("variant_id")?, whole("started_at")?);
+    let batch = whole("batch")?;
     let (runtime, objective) = (real("runtime_ns")?, real("objective")?);
     let warm: Vec<bool> = series("warm_up")?
         .bool()?
@@ -286,6 +310,7 @@ fn split(frame: &DataFrame) -> PolarsResult<Vec<PhaseSamples>> {
             worker: worker[i] as u32,
             variant: VariantId(variant[i] as u32),
             is_warm_up: warm[i],
+            batch: batch[i] as u32,
             started_at: started[i],
             runtime: Nanoseconds(runtime[i]),
             objective: objective[i],

@@ -114,6 +114,7 @@ fn parquet_gives_the_run_back_as_it_was() {
         worker: 1,
         variant: VariantId(0),
         is_warm_up: true,
+        batch: 2,
         started_at: 1_795_226_400_000_000_001,
         runtime: Nanoseconds(1e6 / 3.0 + 10.0),
         objective: 1e6 / 3.0 + 10.0,

@@ -1,5 +1,9 @@
 //! A run out of nothing that holds everything a report has to say: each verdict, each ending, each kind of phase, each state of a
 //! criterion, and names that try to be markup.
+mod search;
+
+pub(super) use search::{TUNE, searched};
+
 use crate::plan::{
     Accuracy, Case, CommandChoice, Criterion, Declaration, DeviceChoice, Hypothesis, Keep, Limits,
     NamedVariant, Objective, Phase, Plan, Protocol, Question, Relation, Search, WarmUp,
@@ -520,6 +524,7 @@ fn samples(phase: &str, purpose: Purpose, blocks: u32, lanes: &[(u32, f64)]) -> 
                     worker: block / 3,
                     variant: VariantId(*variant),
                     is_warm_up: repetition == 0,
+                    batch: 1,
                     started_at: 1_795_226_400_000_000_000 + u64::from(block) * 1_000_000_000,
                     runtime: Nanoseconds(runtime),
                     objective: runtime,
@@ -766,5 +771,6 @@ fn environment() -> Environment {
             is_dirty: true,
             diff_hash: Some("0123456789abcdef0123".into()),
         }),
+        imported: None,
     }
 }

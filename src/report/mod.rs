@@ -10,6 +10,7 @@ mod sections;
 mod tests;
 mod write;
 
+pub use sections::recommended::yaml as baseline_yaml;
 pub use write::{ReportError, write};
 
 use crate::plan::Objective;

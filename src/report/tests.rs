@@ -5,9 +5,10 @@
     clippy::disallowed_methods,
     reason = "reads and writes the snapshots and a temporary report"
 )]
-use super::fixture::{HOSTILE, run};
-use super::{Figure, Piece, document, markdown, write};
+use super::fixture::{HOSTILE, TUNE, run, searched};
+use super::{Figure, Piece, document, markdown, sections, write};
 use crate::record::Run;
+use crate::trial::Verdict;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -37,6 +38,13 @@ fn is_as_kept(name: &str, text: &str) {
 fn fixture() -> (tempfile::TempDir, Run) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let run = run(folder.path());
+    (folder, run)
+}
+
+/// A run that is one search, and its folder.
+fn search() -> (tempfile::TempDir, Run) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let run = searched(folder.path());
     (folder, run)
 }
 
@@ -242,4 +250,92 @@ fn another_run_beside_this_one_claims_nothing() {
         beside.contains("no significance is claimed") && beside.contains("1.00"),
         "{beside}"
     );
+}
+
+#[test]
+fn the_chapter_of_a_search_is_what_it_was() {
+    let (_folder, run) = search();
+    let pieces = sections::phases::section(&run);
+    is_as_kept("search.md", &markdown::render("A search", &pieces));
+    for name in [
+        "convergence",
+        "importance",
+        "interaction",
+        "coordinates",
+        "front",
+    ] {
+        let all = figures(&pieces);
+        let figure = all
+            .iter()
+            .find(|f| f.file == format!("plots/{TUNE}_{name}"))
+            .expect(name);
+        let painted = figure.sketch.paint().expect("it can be painted");
+        is_as_kept(&format!("search_{name}.svg"), &painted.svg);
+        let crowded = figure.sketch.crowded();
+        assert!(crowded.is_empty(), "{name}: {crowded:#?}");
+    }
+}
+
+#[test]
+fn a_value_of_a_searched_parameter_is_never_markup() {
+    let (_folder, run) = search();
+    let reports = tempfile::tempdir().expect("a temporary folder");
+    write(&run, reports.path(), None).expect("a report");
+    for (name, bytes) in files(reports.path())
+        .into_iter()
+        .filter(|(n, _)| !n.ends_with(".png"))
+    {
+        let text = String::from_utf8(bytes).expect("text");
+        let told = text.split("The plan as it was read").next().unwrap_or("");
+        assert!(!told.contains("<script"), "{name}");
+        assert!(
+            !(name.ends_with(".md") && told.replace("\\]", "").contains("](http")),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn a_search_of_few_evaluations_says_that_they_are_too_few() {
+    let (_folder, mut run) = search();
+    run.trials.truncate(9);
+    let text = markdown::render("t", &sections::phases::section(&run));
+    assert!(text.contains("are too few for 3 parameters"), "{text}");
+    assert!(
+        text.contains("tune_convergence") && !text.contains("tune_importance"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_search_in_which_everything_failed_is_a_chapter_too() {
+    let (_folder, mut run) = search();
+    for trial in run.trials.iter_mut().filter(|t| t.id.0 > 0 && !t.is_canary) {
+        (trial.verdict, trial.quartiles, trial.comparison) = (Verdict::Failed, None, None);
+    }
+    run.samples.clear();
+    let text = markdown::render("t", &sections::phases::section(&run));
+    assert!(
+        text.contains("60 of 60 evaluations (100 %) are invalid"),
+        "{text}"
+    );
+}
+
+#[test]
+fn drift_during_a_search_is_not_taken_for_a_difference() {
+    let (_folder, mut run) = search();
+    let best = |run: &Run| {
+        let text = markdown::render("t", &sections::phases::section(run));
+        let rest = text
+            .split("The best estimate")
+            .nth(1)
+            .expect("a best one")
+            .to_owned();
+        rest.lines().next().unwrap_or("").to_owned()
+    };
+    let before = best(&run);
+    let rows = run.samples.iter_mut().flat_map(|s| &mut s.rows);
+    // The machine becomes three times as fast over the search: every later evaluation would look better.
+    rows.for_each(|row| row.objective /= 1.0 + 0.02 * f64::from(row.block));
+    assert_eq!(best(&run), before);
 }

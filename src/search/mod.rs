@@ -1,17 +1,30 @@
 //! Search strategies: which configuration to measure next. They never measure, print, or read a clock.
+mod annealing;
 mod auto;
+mod bandit;
 mod bayesian;
+mod climb;
 mod cost;
+mod differential;
 mod exhaustive;
+mod genetic;
+mod greedy_ils;
 mod halving;
 mod history;
+mod latin_hypercube;
 mod model;
+mod multi_start;
 mod pareto;
+mod particle_swarm;
 mod random;
 mod recorded;
+mod tournament;
+mod tpe;
+mod walk;
 
 pub use pareto::{Mixtures, front};
 pub use recorded::{Recorded, Yardstick};
+pub use tournament::{Course, Figure, Replay, SHARES, Standing};
 
 use crate::space::{ConfigurationId, Space};
 use std::sync::Arc;
@@ -60,8 +73,17 @@ pub static STRATEGIES: &[StrategyEntry] = &[
     auto::ENTRY,
     exhaustive::ENTRY,
     random::ENTRY,
+    latin_hypercube::ENTRY,
     halving::ENTRY,
+    multi_start::ENTRY,
+    greedy_ils::ENTRY,
+    annealing::ENTRY,
+    genetic::ENTRY,
+    differential::ENTRY,
+    particle_swarm::ENTRY,
+    tpe::ENTRY,
     bayesian::ENTRY,
+    bandit::ENTRY,
 ];
 
 /// The entry of this name; of `auto`, what it comes to in this space.

@@ -122,6 +122,27 @@ impl Yardstick {
         gains.iter().sum::<f64>() / gains.len() as f64
     }
 
+    /// The optimum over the best of the first `n` asked: 1 where that is the optimum.
+    pub fn share_of_optimum(
+        &self,
+        recorded: &Recorded,
+        asked: &[ConfigurationId],
+        n: usize,
+    ) -> f64 {
+        let first = asked.iter().take(n);
+        let values = first.filter_map(|id| recorded.values[id.0 as usize]);
+        self.optimum / values.fold(self.worst, f64::min)
+    }
+
+    pub fn optimum(&self) -> f64 {
+        self.optimum
+    }
+
+    /// Whether anything is known of what measuring takes; without it there is no score by time.
+    pub fn has_costs(&self) -> bool {
+        self.mean_cost > 0.0
+    }
+
     /// 1: the optimum at once; 0: as random search. By evaluations, and by simulated time.
     pub fn scores(&self, recorded: &Recorded, asked: &[ConfigurationId]) -> (f64, f64) {
         let mut seen = BTreeSet::new();
@@ -135,9 +156,11 @@ impl Yardstick {
         let after = |n: usize| steps.get(n).or(steps.last()).map_or(self.worst, |s| s.1);
         let by_evaluations = self.score(self.random.iter().copied(), (0..self.budget()).map(after));
         let last = self.budget() as f64;
-        let times: Vec<f64> = (0..TIMES)
-            .map(|i| (1.0 + (last - 1.0) * i as f64 / (TIMES - 1) as f64) * self.mean_cost)
-            .collect();
+        // Rounded as numpy's linspace does it: a point next to a whole number of evaluations falls on the same side.
+        let step = (last - 1.0) / (TIMES - 1) as f64;
+        let mut times: Vec<f64> = (0..TIMES).map(|i| 1.0 + i as f64 * step).collect();
+        times[TIMES - 1] = last;
+        times.iter_mut().for_each(|t| *t *= self.mean_cost);
         let random = times.iter().map(|t| {
             let n = (t / self.mean_cost) as usize;
             self.random[n.saturating_sub(1).min(self.budget() - 1)]

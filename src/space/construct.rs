@@ -1,31 +1,105 @@
-//! Enumerates the valid configurations. Parameters that no restriction ties together are independent, so each group of tied ones
-//! is enumerated by itself and the space is the product of the groups: 10^12 points with two groups of 10^6 need 2·10^6 rows.
+//! Finds the valid configurations. Values that no configuration can have go first; parameters that no restriction ties together
+//! are independent; and each group of tied ones is bound one parameter after the other, in all ways at once: bindings that no
+//! restriction can tell apart are continued together.
+use super::arithmetic::Operand;
+use super::diagram::{Diagram, Edge};
+use super::evaluate::{Note, Partial};
+use super::intern::Interner;
+use super::track::{Next, Track, scope};
 use super::{Parameter, Restriction};
-use crate::value::Value;
-use rayon::prelude::*;
 
-/// A group of parameters that restrictions tie together, with its valid combinations.
-#[derive(Clone, Debug)]
-pub(super) struct Group {
-    /// Indices of the parameters, in the order of the columns.
-    pub(super) parameters: Vec<usize>,
-    /// A digit (index of a value) a parameter, row after row in ascending order.
-    pub(super) rows: Vec<u16>,
+/// What the restrictions leave before any parameter is bound.
+pub(super) struct Narrowed<'a> {
+    /// For each parameter, the digits (indices of values) that some configuration may have.
+    pub(super) domains: Vec<Vec<u16>>,
+    /// What still decides anything, with the parameters that it ties.
+    pub(super) ties: Vec<(&'a Restriction, Vec<usize>)>,
+    /// A restriction that is a mistake whatever the values are, in words.
+    pub(super) mistake: Option<String>,
 }
 
-/// Why a group could not be enumerated.
-pub(super) enum Trouble {
-    /// A mistake in a restriction.
-    Wrong(String),
-    /// More rows or dead ends than the limit.
-    TooLarge,
-}
+/// Bounds may narrow each other down without end: x < y and y < x.
+const PASSES: usize = 10;
 
-/// Sets of parameters that restrictions tie together, in the order of their first parameters.
-pub(super) fn groups(count: usize, restrictions: &[Restriction]) -> Vec<Vec<usize>> {
-    let mut group_of: Vec<usize> = (0..count).collect();
+/// Edges of a group that is held whole: about a second's work.
+const LARGEST: usize = 1 << 20;
+
+/// As soon as a group has so many nodes, each with so many points behind it, it is not tried further: it would have to shrink
+/// by hundreds to be held.
+const MANY_NODES: usize = 1 << 16;
+const MANY_POINTS: f64 = 4096.0;
+
+/// Takes away values that break a restriction whatever the others are, by the ranges of those. Absent: nothing is left.
+pub(super) fn narrow<'a>(
+    parameters: &'a [Parameter],
+    restrictions: &'a [Restriction],
+) -> Option<Narrowed<'a>> {
+    let all = |p: &Parameter| (0..p.values.len()).map(|d| d as u16).collect();
+    let mut domains: Vec<Vec<u16>> = parameters.iter().map(all).collect();
+    let mut ranges = scope(parameters, &domains);
+    let is_broken = |restriction: &'a Restriction, ranges: &[Partial<'a>]| {
+        let truth = restriction.root.truth(ranges, &mut Note::default());
+        matches!(truth, Partial::Known(value) if !value.is_true())
+    };
+    for _ in 0..PASSES {
+        let mut is_changed = false;
+        for restriction in restrictions {
+            for &p in &restriction.reads {
+                let before = domains[p].len();
+                if before == 1 {
+                    continue;
+                }
+                let range = ranges[p];
+                domains[p].retain(|digit| {
+                    let value = &parameters[p].values[usize::from(*digit)];
+                    ranges[p] = Partial::Known(Operand::of(value));
+                    !is_broken(restriction, &ranges)
+                });
+                ranges[p] = range;
+                if domains[p].is_empty() {
+                    return None;
+                }
+                if domains[p].len() < before {
+                    ranges[p] = scope(&parameters[p..=p], &domains[p..=p])[0];
+                    is_changed = true;
+                }
+            }
+        }
+        if !is_changed {
+            break;
+        }
+    }
+    let (mut ties, mut mistake) = (vec![], None);
     for restriction in restrictions {
-        let tied: Vec<usize> = restriction.reads.iter().map(|&p| group_of[p]).collect();
+        match restriction.root.truth(&ranges, &mut Note::default()) {
+            Partial::Known(value) if value.is_true() => {}
+            Partial::Known(_) => return None,
+            Partial::Fails(fault) => mistake = Some(format!("`{}`: {fault}", restriction.text)),
+            Partial::Open(_) => {
+                let mut reads = vec![];
+                restriction.root.open_slots(&ranges, &mut reads);
+                reads.retain(|p| domains[*p].len() > 1);
+                reads.sort_unstable();
+                reads.dedup();
+                ties.push((restriction, reads));
+            }
+        }
+    }
+    Some(Narrowed {
+        domains,
+        ties,
+        mistake,
+    })
+}
+
+/// Sets of parameters that restrictions tie together, in the order of their first parameters; those that nothing ties are one
+/// set, the last.
+pub(super) fn groups(narrowed: &Narrowed<'_>) -> Vec<Vec<usize>> {
+    let count = narrowed.domains.len();
+    let mut group_of: Vec<usize> = (0..count).collect();
+    let mut is_tied = vec![false; count];
+    for (_, reads) in &narrowed.ties {
+        let tied: Vec<usize> = reads.iter().map(|&p| group_of[p]).collect();
         let Some(&least) = tied.iter().min() else {
             continue;
         };
@@ -34,33 +108,36 @@ pub(super) fn groups(count: usize, restrictions: &[Restriction]) -> Vec<Vec<usiz
                 *group = least;
             }
         }
+        reads.iter().for_each(|p| is_tied[*p] = true);
     }
+    let members = |leader: usize| {
+        let own = |p: &usize| is_tied[*p] && group_of[*p] == leader;
+        (0..count).filter(own).collect()
+    };
+    let untied: Vec<usize> = (0..count).filter(|p| !is_tied[*p]).collect();
     (0..count)
-        .map(|leader| (0..count).filter(|&p| group_of[p] == leader).collect())
+        .map(members)
+        .chain([untied])
         .filter(|group: &Vec<usize>| !group.is_empty())
         .collect()
 }
 
-/// Each next parameter is the one that brings most restrictions to a decision, then the one with the fewest values: dead ends are
-/// found early.
-pub(super) fn order(
-    group: &[usize],
-    parameters: &[Parameter],
-    restrictions: &[Restriction],
-) -> Vec<usize> {
+/// Each next parameter is the one that brings most restrictions to a decision, then the one with the fewest values: what is
+/// broken shows early, and what is decided need not be told apart.
+pub(super) fn order(group: &[usize], narrowed: &Narrowed<'_>) -> Vec<usize> {
     let mut left = group.to_vec();
     let mut bound: Vec<usize> = vec![];
     while !left.is_empty() {
         let rank = |p: usize| {
-            let reads = || restrictions.iter().filter(|r| r.reads.contains(&p));
-            let unbound = |r: &Restriction| r.reads.iter().filter(|q| !bound.contains(q)).count();
-            let decided = reads().filter(|r| unbound(r) == 1).count();
+            let reads = || narrowed.ties.iter().filter(|(_, r)| r.contains(&p));
+            let unbound = |r: &[usize]| r.iter().filter(|q| !bound.contains(q)).count();
+            let decided = reads().filter(|(_, r)| unbound(r) == 1).count();
             let nearest = reads()
-                .map(unbound)
+                .map(|(_, r)| unbound(r))
                 .filter(|n| *n > 1)
                 .min()
                 .unwrap_or(usize::MAX);
-            let size = parameters[p].values.len();
+            let size = narrowed.domains[p].len();
             (std::cmp::Reverse(decided), nearest, size, p)
         };
         let next = left
@@ -74,181 +151,132 @@ pub(super) fn order(
     bound
 }
 
-/// A restriction, or a part of one, as it is tested at one depth.
-struct Test<'a> {
-    restriction: &'a Restriction,
-    /// A part of a conjunction only prunes: whether it is an error is for the whole to say.
-    is_part: bool,
-    /// What it gave before, by the digits of what it reads; used where other parameters are bound before the last of those.
-    known: Option<Known>,
+/// The valid combinations of a group.
+pub(super) enum Expansion {
+    Whole(Diagram),
+    /// There are too many nodes: the valid combinations of the first parameters.
+    Beginnings(Diagram),
+    /// Digits of a combination that no restriction excludes and that is a mistake in one.
+    Mistake(Vec<u16>),
 }
 
-struct Known {
-    /// (depth of the parameter, stride in `answers`); the first parameter is the same in a whole walk.
-    strides: Vec<(usize, usize)>,
-    /// 0: not asked yet; 1: false; 2: true.
-    answers: Vec<u8>,
-}
+/// In a node's key, a restriction that holds whatever comes.
+const HOLDS: u64 = u64::MAX;
 
-/// Larger tables of answers would leave the cache.
-const LARGEST_TABLE: usize = 1 << 22;
-
-/// Enumerates a group depth first in the given order, testing every restriction as soon as the last parameter that it reads is
-/// bound; the values of the first parameter are shared out among the processors.
-pub(super) fn enumerate(
+/// Binds the parameters of `order` one after the other.
+///
+/// # Errors
+/// More than 2^64 combinations.
+pub(super) fn expand(
     order: Vec<usize>,
     parameters: &[Parameter],
-    restrictions: &[Restriction],
-    most_rows: usize,
-) -> Result<Group, Trouble> {
-    let parts: Vec<Vec<Restriction>> = restrictions.iter().map(Restriction::conjuncts).collect();
-    let depth_of = |p: &usize| order.iter().position(|q| q == p);
-    let due = |r: &Restriction| -> Option<usize> {
-        let depths: Option<Vec<usize>> = r.reads.iter().map(depth_of).collect();
-        depths?.into_iter().max()
-    };
-    let tests = || {
-        let mut tests: Vec<Vec<Test<'_>>> = order.iter().map(|_| vec![]).collect();
-        let mut add = |restriction, depth: usize, is_part| {
-            let known = table(restriction, depth, &order, parameters);
-            tests[depth].push(Test {
-                restriction,
-                is_part,
-                known,
-            });
+    narrowed: &Narrowed<'_>,
+) -> Result<Expansion, String> {
+    let ranges = scope(parameters, &narrowed.domains);
+    let mut tracks: Vec<Track<'_>> = narrowed
+        .ties
+        .iter()
+        .filter(|(_, reads)| reads.iter().all(|p| order.contains(p)))
+        .map(|(restriction, _)| Track::new(restriction, parameters, ranges.clone(), &order))
+        .collect();
+    let mut layers: Vec<Vec<Edge>> = vec![];
+    let mut nodes = Interner::default();
+    // The first word says whether some restriction is a mistake; it is one only where no other excludes the configuration.
+    nodes.number(&[0]);
+    let mut room = LARGEST;
+    for (depth, &p) in order.iter().enumerate() {
+        let behind = order[depth..].iter().map(|q| narrowed.domains[*q].len());
+        let behind: f64 = behind.map(|n| n as f64).product();
+        let bound = match nodes.len() > MANY_NODES && behind > MANY_POINTS {
+            true => None,
+            false => layer(&order[..depth], p, narrowed, &mut tracks, &nodes, room),
         };
-        for (restriction, parts) in restrictions.iter().zip(&parts) {
-            let Some(last) = due(restriction) else {
-                continue;
-            };
-            add(restriction, last, false);
-            for part in parts {
-                if let Some(depth) = due(part).filter(|d| *d < last) {
-                    add(part, depth, true);
+        let Some((edges, next)) = bound else {
+            let beginnings = Diagram::new(order[..depth].to_vec(), &layers)?;
+            return Ok(Expansion::Beginnings(beginnings));
+        };
+        room -= edges.len();
+        layers.push(edges);
+        nodes = next;
+    }
+    if let Some(mistake) = (0..nodes.len()).find(|n| nodes.key(*n) == [1]) {
+        return Ok(Expansion::Mistake(path(&layers, mistake as u32)));
+    }
+    Ok(Expansion::Whole(Diagram::new(order, &layers)?))
+}
+
+/// The edges that bind parameter `p`, and the nodes that they lead to; absent if there are more edges than `room`.
+fn layer(
+    bound: &[usize],
+    p: usize,
+    narrowed: &Narrowed<'_>,
+    tracks: &mut [Track<'_>],
+    nodes: &Interner,
+    room: usize,
+) -> Option<(Vec<Edge>, Interner)> {
+    // How many of its parameters each restriction has bound before.
+    let steps: Vec<usize> = tracks
+        .iter()
+        .map(|track| track.reads.iter().filter(|q| bound.contains(q)).count())
+        .collect();
+    let mut next = Interner::default();
+    let mut edges = vec![];
+    let mut key = vec![];
+    for source in 0..nodes.len() {
+        'digits: for &digit in &narrowed.domains[p] {
+            let mut before = nodes.key(source).iter().copied();
+            key.clear();
+            key.extend(before.next());
+            for (track, &step) in tracks.iter_mut().zip(&steps) {
+                let reads = track.reads.len();
+                let mut state = match 0 < step && step < reads {
+                    true => before.next().expect("one word for each that is begun"),
+                    false => 0,
+                };
+                let is_read = track.reads.get(step) == Some(&p);
+                if is_read && state != HOLDS {
+                    state = match track.bind(step, state as u32, digit) {
+                        Next::State(state) => u64::from(state),
+                        Next::Holds => HOLDS,
+                        Next::Broken => continue 'digits,
+                        Next::Fails => {
+                            key[0] = 1;
+                            HOLDS
+                        }
+                    };
+                }
+                let after = step + usize::from(is_read);
+                if 0 < after && after < reads {
+                    key.push(state);
                 }
             }
+            if edges.len() == room {
+                return None;
+            }
+            let (target, _) = next.number(&key);
+            edges.push(Edge {
+                source: source as u32,
+                digit,
+                target,
+            });
         }
-        tests
-    };
-    let first: Vec<u16> = (0..parameters[order[0]].values.len() as u16).collect();
-    let enough = most_rows.saturating_mul(order.len());
-    let found: Result<Vec<Vec<u16>>, Trouble> = first
-        .into_par_iter()
-        .with_max_len(1)
-        .map(|digit| {
-            let mut walk = Walk {
-                order: &order,
-                parameters,
-                tests: tests(),
-                values: first_values(parameters),
-                digits: vec![0; order.len()],
-                rows: vec![],
-                enough,
-                dead_ends: 0,
-            };
-            walk.descend(0, digit..digit + 1)?;
-            Ok(walk.rows)
+    }
+    Some((edges, next))
+}
+
+/// Digits that lead from the root to a node of the last layer.
+fn path(layers: &[Vec<Edge>], end: u32) -> Vec<u16> {
+    let mut node = end;
+    let mut digits: Vec<u16> = layers
+        .iter()
+        .rev()
+        .map(|edges| {
+            let edge = edges.iter().find(|e| e.target == node);
+            let edge = edge.expect("every node is reached");
+            node = edge.source;
+            edge.digit
         })
         .collect();
-    let rows = found?.concat();
-    if rows.len() > enough {
-        return Err(Trouble::TooLarge);
-    }
-    Ok(Group {
-        parameters: order,
-        rows,
-    })
-}
-
-/// Slots beyond the bound ones hold first values; no test that is due reads them.
-pub(super) fn first_values(parameters: &[Parameter]) -> Vec<Value> {
-    let first = |p: &Parameter| p.values.first().cloned().unwrap_or(Value::Bool(false));
-    parameters.iter().map(first).collect()
-}
-
-fn table(
-    restriction: &Restriction,
-    depth: usize,
-    order: &[usize],
-    parameters: &[Parameter],
-) -> Option<Known> {
-    if restriction.reads.len() > depth {
-        // It reads all that is bound: no combination comes twice.
-        return None;
-    }
-    let mut size = 1_usize;
-    let mut strides = vec![];
-    for p in restriction.reads.iter().filter(|p| **p != order[0]) {
-        strides.push((order.iter().position(|q| q == p)?, size));
-        size = size.checked_mul(parameters[*p].values.len())?;
-    }
-    (size <= LARGEST_TABLE).then(|| Known {
-        strides,
-        answers: vec![0; size],
-    })
-}
-
-/// One thread's descent.
-struct Walk<'a> {
-    order: &'a [usize],
-    parameters: &'a [Parameter],
-    tests: Vec<Vec<Test<'a>>>,
-    values: Vec<Value>,
-    digits: Vec<u16>,
-    rows: Vec<u16>,
-    /// More digits in `rows`, or ten times as many dead ends, end the walk.
-    enough: usize,
-    dead_ends: usize,
-}
-
-impl Walk<'_> {
-    fn descend(&mut self, depth: usize, digits: std::ops::Range<u16>) -> Result<(), Trouble> {
-        let parameter = self.order[depth];
-        for digit in digits {
-            self.digits[depth] = digit;
-            self.values[parameter]
-                .clone_from(&self.parameters[parameter].values[usize::from(digit)]);
-            if !self.admits(depth)? {
-                self.dead_ends += 1;
-                continue;
-            }
-            if depth + 1 < self.order.len() {
-                let size = self.parameters[self.order[depth + 1]].values.len() as u16;
-                self.descend(depth + 1, 0..size)?;
-            } else {
-                self.rows.extend_from_slice(&self.digits);
-            }
-            if self.rows.len() > self.enough || self.dead_ends / 10 > self.enough {
-                return Err(Trouble::TooLarge);
-            }
-        }
-        Ok(())
-    }
-
-    fn admits(&mut self, depth: usize) -> Result<bool, Trouble> {
-        for test in &mut self.tests[depth] {
-            let place = test.known.as_ref().map(|known| {
-                let digit = |&(d, stride): &(usize, usize)| usize::from(self.digits[d]) * stride;
-                known.strides.iter().map(digit).sum::<usize>()
-            });
-            let before = place
-                .zip(test.known.as_ref())
-                .map_or(0, |(at, k)| k.answers[at]);
-            let answer = match before {
-                0 => match test.restriction.admits(&self.values) {
-                    Ok(answer) => answer,
-                    Err(_) if test.is_part => true,
-                    Err(message) => return Err(Trouble::Wrong(message)),
-                },
-                known => known == 2,
-            };
-            if let (Some(at), Some(known)) = (place, &mut test.known) {
-                known.answers[at] = 1 + u8::from(answer);
-            }
-            if !answer {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
+    digits.reverse();
+    digits
 }

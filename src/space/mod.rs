@@ -1,12 +1,19 @@
 //! Tuning parameters, restrictions and the valid configurations they leave.
+mod arithmetic;
 mod construct;
+mod diagram;
+mod evaluate;
+mod intern;
+mod parse;
 mod restriction;
 mod sampled;
+mod track;
 
 pub use restriction::Restriction;
 
 use crate::value::Value;
-use construct::{Group, Trouble};
+use construct::Expansion;
+use diagram::Diagram;
 use rand::{Rng, RngExt};
 use sampled::Sampled;
 use serde::{Deserialize, Serialize};
@@ -81,8 +88,8 @@ impl std::fmt::Display for SpaceError {
     }
 }
 
-/// A group of tied parameters with more valid combinations than this is not listed.
-const LARGEST: usize = 20_000_000;
+/// Digits, and how many there are, are 16 bits wide.
+const MOST_VALUES: usize = u16::MAX as usize;
 
 /// Which configurations count as neighbours; they differ in one parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,44 +102,87 @@ pub enum Neighbourhood {
     Hamming,
 }
 
-/// All configurations that satisfy the restrictions. Held as the product of independent groups of parameters, each listed as
-/// compact rows; a group too large to list is sampled and tested instead.
+/// All configurations that satisfy the restrictions. Held as the product of independent groups of parameters: each as a decision
+/// diagram, or as rows where that is smaller; a group too large for either is sampled and tested instead.
 #[derive(Clone, Debug)]
 pub struct Space {
     parameters: Vec<Parameter>,
-    /// Group and column of each parameter.
-    places: Vec<(usize, usize)>,
     parts: Vec<Part>,
 }
 
+/// The valid combinations of a group of parameters.
 #[derive(Clone, Debug)]
 enum Part {
-    Listed(Group),
+    Listed(Rows),
+    Held(Diagram),
     Sampled(Sampled),
 }
 
+/// A digit (index of a value) a parameter, row after row in ascending order.
+#[derive(Clone, Debug)]
+struct Rows {
+    order: Vec<usize>,
+    digits: Vec<u16>,
+}
+
+impl Rows {
+    fn row(&self, number: usize) -> &[u16] {
+        &self.digits[number * self.order.len()..][..self.order.len()]
+    }
+
+    fn count(&self) -> usize {
+        self.digits.len() / self.order.len()
+    }
+
+    fn rank(&self, digits: &[u16]) -> Option<u64> {
+        let (mut low, mut high) = (0, self.count());
+        while low < high {
+            let middle = low.midpoint(high);
+            match self.row(middle).cmp(digits) {
+                std::cmp::Ordering::Equal => return Some(middle as u64),
+                std::cmp::Ordering::Less => low = middle + 1,
+                std::cmp::Ordering::Greater => high = middle,
+            }
+        }
+        None
+    }
+}
+
 impl Part {
+    /// As rows, where those take less memory.
+    fn smaller(diagram: Diagram) -> Part {
+        let rows = diagram.count as u128 * 2 * diagram.order.len() as u128;
+        if (diagram.bytes() as u128) <= rows {
+            return Part::Held(diagram);
+        }
+        Part::Listed(Rows {
+            digits: diagram.rows(),
+            order: diagram.order,
+        })
+    }
+
     /// Numbers that its combinations are written as: 0..size.
     fn size(&self) -> u64 {
         match self {
-            Part::Listed(group) => (group.rows.len() / group.parameters.len()) as u64,
+            Part::Listed(rows) => rows.count() as u64,
+            Part::Held(diagram) => diagram.count,
             Part::Sampled(sampled) => sampled.size,
         }
     }
 
-    fn parameters(&self) -> &[usize] {
+    /// Its parameters, in the order of its digits.
+    fn order(&self) -> &[usize] {
         match self {
-            Part::Listed(group) => &group.parameters,
-            Part::Sampled(sampled) => sampled.parameters(),
+            Part::Listed(rows) => &rows.order,
+            Part::Held(diagram) => &diagram.order,
+            Part::Sampled(sampled) => &sampled.order,
         }
     }
 
     fn digits(&self, rank: u64) -> Vec<u16> {
         match self {
-            Part::Listed(group) => {
-                let width = group.parameters.len();
-                group.rows[rank as usize * width..][..width].to_vec()
-            }
+            Part::Listed(rows) => rows.row(rank as usize).to_vec(),
+            Part::Held(diagram) => diagram.digits(rank),
             Part::Sampled(sampled) => sampled.digits(rank),
         }
     }
@@ -140,79 +190,38 @@ impl Part {
     /// The number of a combination; absent if it is not valid.
     fn rank(&self, digits: &[u16]) -> Option<u64> {
         match self {
-            Part::Listed(group) => {
-                let (mut low, mut high) = (0, self.size() as usize);
-                let width = digits.len();
-                while low < high {
-                    let middle = low.midpoint(high);
-                    match group.rows[middle * width..][..width].cmp(digits) {
-                        std::cmp::Ordering::Equal => return Some(middle as u64),
-                        std::cmp::Ordering::Less => low = middle + 1,
-                        std::cmp::Ordering::Greater => high = middle,
-                    }
-                }
-                None
-            }
+            Part::Listed(rows) => rows.rank(digits),
+            Part::Held(diagram) => diagram.rank(digits.iter().copied()),
             Part::Sampled(sampled) => sampled.rank(digits),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Part::Listed(rows) => size_of_val(&*rows.digits),
+            Part::Held(diagram) => diagram.bytes(),
+            Part::Sampled(sampled) => sampled.bytes(),
         }
     }
 }
 
 impl Space {
+    /// A configuration that one restriction excludes is excluded, whatever the others say of it.
+    ///
     /// # Errors
-    /// A restriction that divides by zero or overflows, or a space of more than 2^64 points.
+    /// A restriction that divides by zero or overflows for a configuration that no other excludes; a parameter of more than 65535
+    /// values, or a space of more than 2^64 configurations.
     pub fn new(
         parameters: Vec<Parameter>,
         restrictions: Vec<Restriction>,
     ) -> Result<Space, SpaceError> {
-        let wrong = |message: String| SpaceError {
+        let parts = parts(&parameters, &restrictions).map_err(|message| SpaceError {
             message,
             start: 0,
             end: 0,
             help: None,
-        };
-        let mut space = Space {
-            places: vec![(0, 0); parameters.len()],
-            parts: vec![],
-            parameters,
-        };
-        let parameters = &space.parameters;
-        // What reads no parameter holds for all configurations or for none.
-        let first = construct::first_values(parameters);
-        let mut is_empty = parameters.is_empty() || parameters.iter().any(|p| p.values.is_empty());
-        for constant in restrictions.iter().filter(|r| r.reads.is_empty()) {
-            is_empty |= !constant.admits(&first).map_err(wrong)?;
-        }
-        if is_empty {
-            return Ok(space);
-        }
-        let mut size = 1_u64;
-        for group in construct::groups(parameters.len(), &restrictions) {
-            let tied: Vec<Restriction> = restrictions
-                .iter()
-                .filter(|r| r.reads.first().is_some_and(|p| group.contains(p)))
-                .cloned()
-                .collect();
-            let order = construct::order(&group, parameters, &tied);
-            let part = match construct::enumerate(order.clone(), parameters, &tied, LARGEST) {
-                Ok(group) => Part::Listed(group),
-                Err(Trouble::Wrong(message)) => return Err(wrong(message)),
-                Err(Trouble::TooLarge) => {
-                    Part::Sampled(Sampled::new(order, parameters, tied).map_err(wrong)?)
-                }
-            };
-            size = size
-                .checked_mul(part.size())
-                .ok_or_else(|| wrong("the space has more than 2^64 points".into()))?;
-            for (column, p) in part.parameters().iter().enumerate() {
-                space.places[*p] = (space.parts.len(), column);
-            }
-            space.parts.push(part);
-        }
-        if size == 0 {
-            space.parts.clear();
-        }
-        Ok(space)
+        })?;
+        Ok(Space { parameters, parts })
     }
 
     /// Exactly these configurations, given as value indices: a space that somebody else enumerated.
@@ -235,17 +244,14 @@ impl Space {
         }
         rows.sort_unstable();
         rows.dedup();
-        let group = Group {
-            parameters: (0..parameters.len()).collect(),
-            rows: rows.concat(),
-        };
+        let listed = (!rows.is_empty()).then(|| {
+            Part::Listed(Rows {
+                order: (0..parameters.len()).collect(),
+                digits: rows.concat(),
+            })
+        });
         Ok(Space {
-            places: (0..parameters.len()).map(|p| (0, p)).collect(),
-            parts: if rows.is_empty() {
-                vec![]
-            } else {
-                vec![Part::Listed(group)]
-            },
+            parts: listed.into_iter().collect(),
             parameters,
         })
     }
@@ -256,11 +262,8 @@ impl Space {
 
     /// How many configurations are valid; absent where the space is too large to count.
     pub fn count(&self) -> Option<u64> {
-        let is_listed = self
-            .parts
-            .iter()
-            .all(|part| matches!(part, Part::Listed(_)));
-        is_listed.then(|| {
+        let is_sampled = |part: &Part| matches!(part, Part::Sampled(_));
+        (!self.parts.iter().any(is_sampled)).then(|| {
             self.parts.iter().map(Part::size).product::<u64>() * u64::from(!self.is_empty())
         })
     }
@@ -292,7 +295,7 @@ impl Space {
         let mut rest = id.0;
         for part in self.parts.iter().rev() {
             let size = part.size();
-            for (p, digit) in part.parameters().iter().zip(part.digits(rest % size)) {
+            for (p, digit) in part.order().iter().zip(part.digits(rest % size)) {
                 found[*p] = digit;
             }
             rest /= size;
@@ -300,11 +303,16 @@ impl Space {
         found
     }
 
+    /// What the configurations take on the heap, all together.
+    pub fn bytes(&self) -> usize {
+        self.parts.iter().map(Part::bytes).sum()
+    }
+
     /// The configuration of these value indices, one a parameter, if it is valid.
     pub fn find(&self, digits: &[u16]) -> Option<ConfigurationId> {
         let mut id = 0;
         for part in &self.parts {
-            let own: Vec<u16> = part.parameters().iter().map(|p| digits[*p]).collect();
+            let own: Vec<u16> = part.order().iter().map(|p| digits[*p]).collect();
             id = id * part.size() + part.rank(&own)?;
         }
         (!self.is_empty()).then_some(ConfigurationId(id))
@@ -371,13 +379,87 @@ impl Space {
         let mut id = 0;
         for part in &self.parts {
             let rank = match part {
-                Part::Listed(_) => random.random_range(0..part.size()),
                 Part::Sampled(sampled) => sampled.sample(random)?,
+                _ => random.random_range(0..part.size()),
             };
             id = id * part.size() + rank;
         }
         (!self.is_empty()).then_some(ConfigurationId(id))
     }
+}
+
+/// The valid combinations of each group; none where no configuration is valid.
+fn parts(parameters: &[Parameter], restrictions: &[Restriction]) -> Result<Vec<Part>, String> {
+    if let Some(large) = parameters.iter().find(|p| p.values.len() > MOST_VALUES) {
+        let count = large.values.len();
+        return Err(format!(
+            "`{}` has {count} values, more than {MOST_VALUES}",
+            large.name
+        ));
+    }
+    if parameters.is_empty() || parameters.iter().any(|p| p.values.is_empty()) {
+        return Ok(vec![]);
+    }
+    let Some(narrowed) = construct::narrow(parameters, restrictions) else {
+        return Ok(vec![]);
+    };
+    let mut size = 1_u64;
+    let mut mistake = narrowed.mistake.clone();
+    let mut parts = vec![];
+    for group in construct::groups(&narrowed) {
+        let order = construct::order(&group, &narrowed);
+        let part = match construct::expand(order.clone(), parameters, &narrowed)? {
+            Expansion::Whole(diagram) => Part::smaller(diagram),
+            Expansion::Beginnings(beginnings) => {
+                Part::Sampled(Sampled::new(order, beginnings, parameters, &narrowed)?)
+            }
+            Expansion::Mistake(digits) => {
+                mistake = Some(explain(
+                    parameters,
+                    restrictions,
+                    &narrowed,
+                    &order,
+                    &digits,
+                ));
+                continue;
+            }
+        };
+        let product = size.checked_mul(part.size());
+        size = product.ok_or("the space has more than 2^64 configurations")?;
+        parts.push(part);
+    }
+    match mistake {
+        _ if size == 0 => Ok(vec![]),
+        Some(mistake) => Err(mistake),
+        None => Ok(parts),
+    }
+}
+
+/// Which restriction is a mistake for these digits of a group, and where.
+fn explain(
+    parameters: &[Parameter],
+    restrictions: &[Restriction],
+    narrowed: &construct::Narrowed<'_>,
+    order: &[usize],
+    digits: &[u16],
+) -> String {
+    let first = |(p, domain): (&Parameter, &Vec<u16>)| p.values[usize::from(domain[0])].clone();
+    let mut values: Vec<Value> = parameters
+        .iter()
+        .zip(&narrowed.domains)
+        .map(first)
+        .collect();
+    for (p, digit) in order.iter().zip(digits) {
+        values[*p] = parameters[*p].values[usize::from(*digit)].clone();
+    }
+    let found = restrictions
+        .iter()
+        .filter(|r| r.reads.iter().any(|p| order.contains(p)))
+        .find_map(|r| Some((r, r.admits(&values).err()?)));
+    let (restriction, message) = found.expect("one of them is a mistake there");
+    let place = |p: &usize| format!("{} = {}", parameters[*p].name, values[*p]);
+    let places: Vec<String> = restriction.reads.iter().map(place).collect();
+    format!("{message}, where {}", places.join(", "))
 }
 
 /// The name that is meant by a misspelt one, if one is near enough.
@@ -397,43 +479,4 @@ pub fn nearest<'a>(written: &str, names: &[&'a str]) -> Option<&'a str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn grid() -> Vec<Parameter> {
-        let p = |name: &str, n: i64| Parameter {
-            name: name.into(),
-            values: (1..=n).map(Value::Int).collect(),
-        };
-        vec![p("x", 5), p("y", 4), p("z", 3)]
-    }
-
-    proptest! {
-        #[test]
-        fn pruning_finds_what_brute_force_finds(bound in 1i64..60, modulus in 1i64..5) {
-            let text = [format!("x * y * z <= {bound}"), format!("(x + z) % {modulus} == 0"), "y >= z or x == 1".into()];
-            let restrictions = text.iter().map(|t| Restriction::parse(t, &grid()).unwrap()).collect();
-            let space = Space::new(grid(), restrictions).unwrap();
-            let mut brute = 0;
-            for (x, y, z) in (1..=5).flat_map(|x| (1..=4).flat_map(move |y| (1..=3).map(move |z| (x, y, z)))) {
-                brute += u64::from(x * y * z <= bound && (x + z) % modulus == 0 && (y >= z || x == 1));
-            }
-            prop_assert_eq!(space.count(), Some(brute));
-        }
-    }
-
-    #[test]
-    fn an_empty_space_is_no_error_and_a_division_by_zero_is() {
-        let never = Restriction::parse("x > 99", &grid()).unwrap();
-        assert!(Space::new(grid(), vec![never]).unwrap().is_empty());
-        let wrong = Restriction::parse("y % (x - 1) == 0", &grid()).unwrap();
-        assert!(
-            Space::new(grid(), vec![wrong])
-                .unwrap_err()
-                .message
-                .contains("divided by zero")
-        );
-        assert!(Space::new(vec![], vec![]).unwrap().is_empty());
-    }
-}
+mod tests;

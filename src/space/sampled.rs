@@ -1,36 +1,46 @@
-//! A group of parameters with too many valid combinations to list: combinations are drawn and tested. What can be listed is: the
-//! valid beginnings. A beginning drawn from that list with free values behind it, kept only if valid, is as likely as any other
-//! valid combination, and far fewer draws are thrown away than from all values.
-use super::construct::{self, Group, Trouble};
+//! A group of parameters with too many valid combinations to hold in any form: combinations are drawn and tested. What can be held
+//! is the valid beginnings. A beginning drawn from those with free values behind it, kept only if valid, is as likely as any
+//! other valid combination, and far fewer draws are thrown away than from all values.
+use super::arithmetic::Operand;
+use super::construct::Narrowed;
+use super::diagram::Diagram;
+use super::evaluate::{Note, Partial};
 use super::{Parameter, Restriction};
 use crate::value::Value;
-use rand::{Rng, RngExt};
+use rand::rngs::StdRng;
+use rand::{Rng, RngExt, SeedableRng};
 
 #[derive(Clone, Debug)]
 pub(super) struct Sampled {
     /// Valid combinations of the first parameters.
-    beginnings: Group,
-    order: Vec<usize>,
-    /// Of the parameters in `order`.
+    beginnings: Diagram,
+    /// All parameters of the group.
+    pub(super) order: Vec<usize>,
+    /// Their values.
     values: Vec<Vec<Value>>,
+    /// Of those behind the beginnings, the digits that may be valid.
+    domains: Vec<Vec<u16>>,
     restrictions: Vec<Restriction>,
-    /// One value a parameter of the space, to be overwritten.
-    first: Vec<Value>,
+    /// For each parameter of the space its place in the group; of others the only value that matters.
+    places: Vec<Result<usize, Value>>,
     /// Points, valid or not.
     pub(super) size: u64,
 }
 
-/// Beginnings that are listed.
-const LISTED: usize = 1 << 20;
-
 /// Draws until one is valid.
 const ATTEMPTS: usize = 1_000_000;
 
+/// Draws that are looked at for mistakes in the restrictions, since not all points can be.
+const LOOKS: usize = 1000;
+
 impl Sampled {
+    /// # Errors
+    /// More than 2^64 points, or a restriction that is a mistake at one of those looked at.
     pub(super) fn new(
         order: Vec<usize>,
+        beginnings: Diagram,
         parameters: &[Parameter],
-        restrictions: Vec<Restriction>,
+        narrowed: &Narrowed<'_>,
     ) -> Result<Sampled, String> {
         let values: Vec<Vec<Value>> = order
             .iter()
@@ -40,28 +50,35 @@ impl Sampled {
             .iter()
             .try_fold(1_u64, |n, v| n.checked_mul(v.len() as u64))
             .ok_or("the space has more than 2^64 points")?;
-        let mut beginnings = None;
-        for depth in 1..order.len() {
-            let listed =
-                construct::enumerate(order[..depth].to_vec(), parameters, &restrictions, LISTED);
-            match listed {
-                Ok(group) => beginnings = Some(group),
-                Err(Trouble::Wrong(message)) => return Err(message),
-                Err(Trouble::TooLarge) => break,
+        let free = &order[beginnings.order.len()..];
+        let ties = narrowed.ties.iter();
+        let sampled = Sampled {
+            values,
+            size,
+            domains: free.iter().map(|p| narrowed.domains[*p].clone()).collect(),
+            restrictions: ties
+                .filter(|(_, reads)| reads.iter().all(|p| order.contains(p)))
+                .map(|(restriction, _)| (*restriction).clone())
+                .collect(),
+            places: parameters
+                .iter()
+                .zip(&narrowed.domains)
+                .enumerate()
+                .map(|(p, (parameter, domain))| {
+                    let place = order.iter().position(|q| *q == p);
+                    place.ok_or_else(|| parameter.values[usize::from(domain[0])].clone())
+                })
+                .collect(),
+            beginnings,
+            order,
+        };
+        let mut random = StdRng::seed_from_u64(0);
+        for _ in 0..LOOKS {
+            if let Some(digits) = sampled.draw(&mut random) {
+                sampled.is_valid(&digits)?;
             }
         }
-        Ok(Sampled {
-            beginnings: beginnings.ok_or("a parameter has more than a million values")?,
-            order,
-            values,
-            restrictions,
-            first: construct::first_values(parameters),
-            size,
-        })
-    }
-
-    pub(super) fn parameters(&self) -> &[usize] {
-        &self.order
+        Ok(sampled)
     }
 
     pub(super) fn digits(&self, rank: u64) -> Vec<u16> {
@@ -80,17 +97,10 @@ impl Sampled {
         digits
     }
 
+    /// The number of a combination; absent if it is not valid. A mistake in a restriction that only some far point shows makes
+    /// that point invalid: the whole cannot be looked through.
     pub(super) fn rank(&self, digits: &[u16]) -> Option<u64> {
-        let mut values = self.first.clone();
-        for ((p, own), digit) in self.order.iter().zip(&self.values).zip(digits) {
-            values[*p] = own.get(usize::from(*digit))?.clone();
-        }
-        // A mistake in a restriction that only some far point shows makes that point invalid: the whole cannot be looked through.
-        let is_valid = self
-            .restrictions
-            .iter()
-            .all(|r| r.admits(&values).unwrap_or(false));
-        is_valid.then(|| {
+        self.is_valid(digits).unwrap_or(false).then(|| {
             self.values
                 .iter()
                 .zip(digits)
@@ -99,17 +109,50 @@ impl Sampled {
     }
 
     pub(super) fn sample(&self, random: &mut impl Rng) -> Option<u64> {
-        let width = self.beginnings.parameters.len();
-        let listed = self.beginnings.rows.len() / width;
-        if listed == 0 {
-            return None;
+        (0..ATTEMPTS).find_map(|_| self.rank(&self.draw(random)?))
+    }
+
+    /// A valid beginning with any values behind it.
+    fn draw(&self, random: &mut impl Rng) -> Option<Vec<u16>> {
+        let count = self.beginnings.count;
+        let mut digits =
+            (count > 0).then(|| self.beginnings.digits(random.random_range(0..count)))?;
+        let free = self.domains.iter();
+        digits.extend(free.map(|domain| domain[random.random_range(0..domain.len())]));
+        Some(digits)
+    }
+
+    /// # Errors
+    /// A mistake in a restriction, where no other excludes the combination.
+    fn is_valid(&self, digits: &[u16]) -> Result<bool, String> {
+        let is_point = digits.iter().zip(&self.values);
+        if !is_point.into_iter().all(|(d, v)| usize::from(*d) < v.len()) {
+            return Ok(false);
         }
-        (0..ATTEMPTS).find_map(|_| {
-            let row = random.random_range(0..listed) * width;
-            let mut digits = self.beginnings.rows[row..][..width].to_vec();
-            let free = self.values[width..].iter();
-            digits.extend(free.map(|v| random.random_range(0..v.len()) as u16));
-            self.rank(&digits)
-        })
+        let slots: Vec<_> = self
+            .places
+            .iter()
+            .map(|place| {
+                let value = match place {
+                    Ok(place) => &self.values[*place][usize::from(digits[*place])],
+                    Err(value) => value,
+                };
+                Partial::Known(Operand::of(value))
+            })
+            .collect();
+        let (mut mistake, mut note) = (None, Note::default());
+        for restriction in &self.restrictions {
+            match restriction.holds(&slots, &mut note) {
+                Ok(true) => {}
+                Ok(false) => return Ok(false),
+                Err(message) => mistake = Some(message),
+            }
+        }
+        mistake.map_or(Ok(true), Err)
+    }
+
+    /// What it takes on the heap, for all combinations together.
+    pub(super) fn bytes(&self) -> usize {
+        self.beginnings.bytes()
     }
 }

@@ -5,6 +5,7 @@ mod diagnose;
 mod disturbance;
 mod evalue;
 mod family;
+mod forest;
 mod hodges_lehmann;
 mod race;
 mod signed_rank;
@@ -17,6 +18,7 @@ pub use diagnose::{Observed, Warning, diagnose};
 pub use disturbance::disturbances;
 pub use evalue::e_value;
 pub use family::{Contender, Selection, holm, select};
+pub use forest::{Factor, Importance, importance};
 pub use race::{RACE_LOOKS, race_survivors};
 pub use spending::{Schedule, least_p};
 

@@ -118,6 +118,9 @@ pub fn load(
             (entry.load)(problem)
         }
         WorkloadChoice::Command(command) => command::load(command, surroundings),
+        WorkloadChoice::Imported { kernel } => Err(format!(
+            "`{kernel}` was measured by another tuner; its records were imported, and it cannot be run here"
+        )),
     }
 }
 

@@ -81,7 +81,11 @@ impl Axis {
             return vec![];
         }
         if self.is_log && high / low >= 4.0 {
-            return decades(low, high, most);
+            let found = decades(low, high, most);
+            // From 110 to 450 there is only 200.
+            if found.len() > 2 {
+                return found;
+            }
         }
         let step = step((high - low) / most.max(1) as f64);
         if step.is_nan() || step <= 0.0 {

@@ -7,11 +7,11 @@ use super::theme::{
 };
 
 pub(in crate::report) fn heat_map(
-    x: &Scale,
-    y: &Scale,
+    (x, y): (&Scale, &Scale),
     points: &[Point],
     title: &str,
     label: &dyn Fn(f64) -> String,
+    legend: &str,
 ) -> Sketch {
     let rows = y.values.len().max(1);
     let high = (rows as f64 * 46.0).clamp(140.0, 560.0);
@@ -122,7 +122,7 @@ pub(in crate::report) fn heat_map(
     remark(
         &mut sketch,
         (f64::midpoint(left, right), bottom + 58.0),
-        "green frame: kept; grey: not measured; quicker is brighter (log scale)",
+        legend,
         Anchor::Middle,
     );
     sketch

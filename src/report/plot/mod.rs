@@ -1,8 +1,11 @@
 //! Figures: each file lays one kind out as a [`Sketch`], from plain data. To add one: its file, and the section that calls it.
 mod axis;
 pub(in crate::report) mod cells;
+pub(in crate::report) mod convergence;
 pub(in crate::report) mod forest;
 pub(in crate::report) mod heat;
+pub(in crate::report) mod importance;
+pub(in crate::report) mod parallel;
 pub(in crate::report) mod pareto;
 pub(in crate::report) mod picture;
 pub(in crate::report) mod roofline;

@@ -1,4 +1,4 @@
-//! Speed against accuracy; the area of a point is its memory.
+//! The objective against another quantity that should be small; the area of a point is its memory.
 use super::axis::{Axis, frame, plain, remark};
 use super::sketch::{Anchor, Sketch, fitted, text_width};
 use super::theme::{BLUE, FRAME, GREY, INK, QUIET, SMALL, VERMILION, WHITE, WIDTH};
@@ -6,11 +6,22 @@ use super::theme::{BLUE, FRAME, GREY, INK, QUIET, SMALL, VERMILION, WHITE, WIDTH
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::report) struct Choice {
     pub(in crate::report) name: String,
-    /// In the unit of the axis.
-    pub(in crate::report) time: f64,
-    /// Zero: the output is the reference's, bit for bit.
-    pub(in crate::report) error: f64,
+    /// In the unit of its axis.
+    pub(in crate::report) objective: f64,
+    /// In the unit of its axis. An error of zero: the output is the reference's, bit for bit.
+    pub(in crate::report) other: f64,
     pub(in crate::report) memory: Option<f64>,
+    /// Nothing beats it.
+    pub(in crate::report) is_best: bool,
+}
+
+/// What the axes and the colours mean.
+pub(in crate::report) struct Meaning<'a> {
+    pub(in crate::report) x_title: &'a str,
+    pub(in crate::report) other: &'a str,
+    /// Of the other quantity.
+    pub(in crate::report) limit: Option<f64>,
+    pub(in crate::report) best: &'a str,
 }
 
 const LEFT: f64 = 92.0;
@@ -22,33 +33,35 @@ const STRIP: f64 = 34.0;
 
 pub(in crate::report) fn pareto(
     choices: &[Choice],
-    x_title: &str,
-    metric: &str,
-    limit: Option<f64>,
+    meaning: &Meaning<'_>,
     memory_label: &dyn Fn(f64) -> String,
 ) -> Sketch {
+    let limit = meaning.limit;
     let mut sketch = Sketch::new(WIDTH, BOTTOM + 72.0);
-    let has_exact = choices.iter().any(|c| c.error == 0.0);
+    let has_exact = choices.iter().any(|c| c.other == 0.0);
     let floor = if has_exact { BOTTOM - STRIP } else { BOTTOM };
-    let x = Axis::log(choices.iter().map(|c| c.time), 0.1).between(LEFT, RIGHT);
-    let errors = choices.iter().map(|c| c.error).chain(limit);
-    let y = Axis::log(errors, 0.12).between(floor, TOP);
+    let x = Axis::log(choices.iter().map(|c| c.objective), 0.1).between(LEFT, RIGHT);
+    let others = choices.iter().map(|c| c.other).chain(limit);
+    let y = Axis::log(others, 0.12).between(floor, TOP);
     let place = |c: &Choice| {
         (
-            x.at(c.time),
-            if c.error == 0.0 {
+            x.at(c.objective),
+            if c.other == 0.0 {
                 BOTTOM - STRIP / 2.0
             } else {
-                y.at(c.error)
+                y.at(c.other)
             },
         )
     };
-    x.along_bottom(&mut sketch, TOP, BOTTOM, x_title, &plain);
+    x.along_bottom(&mut sketch, TOP, BOTTOM, meaning.x_title, &plain);
     y.up_left(
         &mut sketch,
         LEFT,
         RIGHT,
-        (18.0, &format!("{metric} (log scale); lower is better")),
+        (
+            18.0,
+            &format!("{} (log scale); lower is better", meaning.other),
+        ),
         &plain,
     );
     if has_exact {
@@ -70,14 +83,17 @@ pub(in crate::report) fn pareto(
         Some(m) if most > 0.0 => 3.0 + 9.0 * (m / most).sqrt(),
         _ => 4.0,
     };
-    let front = front(choices);
-    for (i, choice) in choices.iter().enumerate() {
-        let colour = if front.contains(&i) { BLUE } else { GREY };
+    // The best on top, quickest first for their names.
+    let mut best: Vec<&Choice> = choices.iter().filter(|c| c.is_best).collect();
+    best.sort_by(|a, b| a.objective.total_cmp(&b.objective));
+    let others = choices.iter().filter(|c| !c.is_best);
+    for choice in others.chain(best.iter().copied()) {
+        let colour = if choice.is_best { BLUE } else { GREY };
         sketch.disc(place(choice), radius(choice), WHITE.faded(0.8));
         sketch.disc(
             place(choice),
             radius(choice),
-            colour.faded(if front.contains(&i) { 0.75 } else { 0.4 }),
+            colour.faded(if choice.is_best { 0.75 } else { 0.4 }),
         );
     }
     let mut taken: Vec<[f64; 4]> = choices
@@ -88,14 +104,14 @@ pub(in crate::report) fn pareto(
     if let Some(limit) = limit {
         limit_name(&mut sketch, y.at(limit) - 9.0, &mut taken);
     }
-    for &i in &front {
-        let (at, r) = (place(&choices[i]), radius(&choices[i]));
-        name(&mut sketch, &choices[i].name, at, r, &mut taken);
+    for choice in best {
+        let (at, r) = (place(choice), radius(choice));
+        name(&mut sketch, &choice.name, at, r, &mut taken);
     }
     remark(
         &mut sketch,
         (LEFT, BOTTOM + 58.0),
-        "blue: nothing measured is both quicker and more accurate",
+        meaning.best,
         Anchor::Left,
     );
     if most > 0.0 {
@@ -122,23 +138,6 @@ fn is_free(area: &[f64; 4], taken: &[[f64; 4]]) -> bool {
     let lies_apart =
         |t: &[f64; 4]| area[0] >= t[2] || t[0] >= area[2] || area[1] >= t[3] || t[1] >= area[3];
     taken.iter().all(lies_apart)
-}
-
-/// Choices that nothing beats in both, quickest first.
-pub(in crate::report) fn front(choices: &[Choice]) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..choices.len()).collect();
-    order.sort_by(|&a, &b| {
-        let (a, b) = (&choices[a], &choices[b]);
-        a.time.total_cmp(&b.time).then(a.error.total_cmp(&b.error))
-    });
-    let mut least = f64::INFINITY;
-    order.retain(|&i| {
-        // Errors that differ by rounding are one error.
-        let is_on_it = choices[i].error < 0.95 * least;
-        least = least.min(choices[i].error);
-        is_on_it
-    });
-    order
 }
 
 /// Beside its point where there is room, else not at all: the table has every name.
@@ -168,28 +167,5 @@ fn name(sketch: &mut Sketch, name: &str, (x, y): (f64, f64), r: f64, taken: &mut
             taken.push(area);
             return;
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_front_is_what_nothing_beats_in_both() {
-        let choice = |time, error| Choice {
-            name: String::new(),
-            time,
-            error,
-            memory: None,
-        };
-        let choices = [
-            choice(3.0, 0.0),
-            choice(1.0, 1e-2),
-            choice(2.0, 1e-3),
-            choice(2.5, 1e-2),
-            choice(2.0, 1e-2),
-        ];
-        assert_eq!(front(&choices), [1, 2, 0]);
     }
 }

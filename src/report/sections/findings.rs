@@ -11,6 +11,9 @@ use crate::value::Bytes;
 const NAMES: usize = 4;
 
 pub(in crate::report) fn section(run: &Run) -> Vec<Piece> {
+    if run.header.environment.imported.is_some() {
+        return vec![];
+    }
     let mut items: Vec<String> = run
         .outcomes
         .iter()

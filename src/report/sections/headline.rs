@@ -1,7 +1,7 @@
 //! The one figure: the final configuration against the original baseline, on fresh blocks.
 use crate::record::{Final, Run};
 use crate::report::numbers::{Unit, against, interval, percent};
-use crate::report::{Piece, counted, in_case};
+use crate::report::{Piece, counted, in_case, objective, timed};
 
 pub(in crate::report) fn section(run: &Run) -> Vec<Piece> {
     let mut pieces: Vec<Piece> = sentences(run).into_iter().map(Piece::Strong).collect();
@@ -11,6 +11,21 @@ pub(in crate::report) fn section(run: &Run) -> Vec<Piece> {
 
 pub(in crate::report) fn sentences(run: &Run) -> Vec<String> {
     let mut all = vec![];
+    if let Some(imported) = &run.header.environment.imported {
+        all.push(format!(
+            "Imported from {} ({}): what another tuner recorded. Nothing was measured or compared here.",
+            imported.file, imported.format
+        ));
+        let medians = (run.trials.iter()).filter_map(|t| Some((t, timed(t)?.1)));
+        let least = medians.min_by(|a, b| a.1.total_cmp(&b.1));
+        all.extend(least.map(|(trial, median)| {
+            format!(
+                "The least median on record: {}, {}.",
+                trial.name,
+                objective(run, median)
+            )
+        }));
+    }
     if !run.is_complete {
         all.push(format!(
             "This run is not complete: {} of {} ended, and nothing is confirmed against the baseline yet. What follows is what the ended phases give.",
@@ -72,6 +87,17 @@ pub(in crate::report) fn confidence(run: &Run) -> f64 {
 /// When, where and of what, in a line.
 fn provenance(run: &Run) -> String {
     let environment = &run.header.environment;
+    if let Some(imported) = &environment.imported {
+        return format!(
+            "Run {}, recorded {}, on {}.",
+            run.header.run_id,
+            environment.started_at,
+            imported
+                .device
+                .as_deref()
+                .unwrap_or("a device that the file does not name"),
+        );
+    }
     let source = environment.git.as_ref().map_or_else(
         || "no git repository".to_owned(),
         |git| {

@@ -1,9 +1,11 @@
 //! The parts of the document, one file each.
 pub(super) mod criteria;
+pub(super) mod excluded;
 pub(super) mod findings;
 pub(super) mod graph;
 pub(super) mod headline;
 pub(super) mod hypotheses;
+pub(super) mod influence;
 pub(super) mod matrix;
 pub(super) mod noise;
 pub(super) mod pareto;
@@ -14,6 +16,7 @@ pub(super) mod record;
 pub(super) mod reproduce;
 pub(super) mod results;
 pub(super) mod roofline;
+pub(super) mod search;
 pub(super) mod shapes;
 pub(super) mod stages;
 pub(super) mod waterfall;

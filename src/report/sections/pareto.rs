@@ -1,12 +1,16 @@
-//! Speed against accuracy against memory.
+//! Speed against accuracy against memory: of a whole case, and of a search.
+use super::record::declared_figure;
+use super::results::OPTIMISTIC;
+use super::search::{Evaluation, Searched};
+use crate::plan::Objective;
 use crate::record::{Run, Trial};
-use crate::report::numbers::{Unit, figure, objective_name, small};
-use crate::report::plot::pareto::{Choice, front, pareto};
+use crate::report::numbers::{NONE, Unit, figure, objective_name, small};
+use crate::report::plot::pareto::{Choice, Meaning, pareto};
 use crate::report::{
-    Figure, Files, Piece, Row, accuracy, columns, file_name, in_case, metric, variants,
+    Figure, Files, Piece, Row, accuracy, columns, file_name, in_case, listed, metric, variants,
 };
 use crate::trial::Verdict;
-use crate::value::Bytes;
+use crate::value::{Bytes, Nanoseconds};
 
 pub(in crate::report) fn section(run: &Run) -> Vec<Piece> {
     let pieces: Vec<Piece> = run
@@ -37,18 +41,21 @@ fn of_case(run: &Run, case: &str) -> Vec<Piece> {
         return vec![];
     }
     let unit = Unit::of_trials(run, found.iter().map(|f| f.1));
-    let choices: Vec<Choice> = found
+    let mut choices: Vec<Choice> = found
         .iter()
         .filter_map(|(label, trial, error)| {
             Some(Choice {
                 name: label.clone(),
-                time: unit.scaled(trial.quartiles?.1),
-                error: *error,
+                objective: unit.scaled(trial.quartiles?.1),
+                other: *error,
                 memory: trial.host_peak.or(trial.device_peak).map(|b| b.0 as f64),
+                is_best: false,
             })
         })
         .collect();
-    let front = front(&choices);
+    let both = |c: &Choice| vec![c.objective, two_digits(c.other)];
+    let front = front(&choices.iter().map(both).collect::<Vec<_>>());
+    front.iter().for_each(|&i| choices[i].is_best = true);
     let rows = front
         .iter()
         .map(|&i| {
@@ -58,8 +65,8 @@ fn of_case(run: &Run, case: &str) -> Vec<Piece> {
                 .map_or_else(|| "–".into(), |m| Bytes(m as u64).to_string());
             Row::new(vec![
                 choice.name.clone(),
-                figure(choice.time),
-                small(choice.error),
+                figure(choice.objective),
+                small(choice.other),
                 memory,
             ])
         })
@@ -79,9 +86,12 @@ fn of_case(run: &Run, case: &str) -> Vec<Piece> {
         files: Files::Both,
         sketch: pareto(
             &choices,
-            &format!("{} (median, log scale)", unit.head(&what.to_lowercase())),
-            name,
-            limit,
+            &Meaning {
+                x_title: &format!("{} (median, log scale)", unit.head(&what.to_lowercase())),
+                other: name,
+                limit,
+                best: "blue: nothing measured is both quicker and more accurate",
+            },
             &|m| Bytes(m as u64).to_string(),
         ),
     })];
@@ -123,4 +133,212 @@ fn measured<'a>(run: &'a Run, case: &str, metric: &str) -> Vec<(String, &'a Tria
         }
     }
     found
+}
+
+/// Points that no other equals or beats in everything, by their first quantity. All should be small.
+fn front(points: &[Vec<f64>]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..points.len()).collect();
+    let first_difference = |a: usize, b: usize| {
+        let pairs = points[a].iter().zip(&points[b]);
+        pairs.map(|(x, y)| x.total_cmp(y)).find(|o| o.is_ne())
+    };
+    order.sort_by(|&a, &b| first_difference(a, b).unwrap_or(a.cmp(&b)));
+    let mut front: Vec<usize> = vec![];
+    // What beats a point comes before it, or is itself beaten by one that does.
+    for i in order {
+        let beats = |f: &usize| points[*f].iter().zip(&points[i]).all(|(x, y)| x <= y);
+        if !front.iter().any(beats) {
+            front.push(i);
+        }
+    }
+    front
+}
+
+/// As the tables show it: errors and sizes that differ by less are one.
+fn two_digits(value: f64) -> f64 {
+    format!("{value:.1e}").parse().unwrap_or(value)
+}
+
+/// More rows of a front than this are a list that nobody reads.
+const ROWS: usize = 24;
+
+/// A quantity beside the objective that a search's configurations are judged by: less is better.
+struct Quantity {
+    name: String,
+    /// Its name with the unit of an axis, and that unit's size.
+    axis: (String, f64),
+    values: Vec<f64>,
+    show: fn(f64) -> String,
+}
+
+/// The front of a search over the objective, memory and accuracy. Where nothing but accuracy differs, the picture of the whole
+/// case shows it.
+pub(super) fn of_search(run: &Run, searched: &Searched<'_>) -> Vec<Piece> {
+    let timed: Vec<(&Evaluation<'_>, f64)> = searched.measured().collect();
+    let quantities = quantities(run, searched, &timed);
+    let Some(other) = quantities.first().filter(|q| q.name != metric(run).0) else {
+        return vec![];
+    };
+    let all = |i: usize| {
+        let others = quantities.iter().map(|q| two_digits(q.values[i]));
+        std::iter::once(timed[i].1).chain(others).collect()
+    };
+    let points: Vec<Vec<f64>> = (0..timed.len()).map(all).collect();
+    let front = front(&points);
+    if front.len() < 2 {
+        return vec![];
+    }
+    let names: Vec<&str> = std::iter::once("the objective")
+        .chain(quantities.iter().map(|q| q.name.as_str()))
+        .collect();
+    let names = listed(&names);
+    let choices: Vec<Choice> = timed
+        .iter()
+        .enumerate()
+        .map(|(i, (evaluation, value))| Choice {
+            name: evaluation.trial.name.clone(),
+            objective: *value,
+            other: other.values[i] / other.axis.1,
+            memory: None,
+            is_best: front.contains(&i),
+        })
+        .collect();
+    let best = format!("blue: nothing measured is as good in {names} at once");
+    let limit = run
+        .header
+        .plan
+        .limits
+        .peak_memory
+        .filter(|_| other.name == MEMORY);
+    let sketch = pareto(
+        &choices,
+        &Meaning {
+            x_title: &format!("{} (log scale)", searched.what),
+            other: &other.axis.0,
+            limit: limit.map(|b| b.0 as f64 / MEBIBYTE),
+            best: &best,
+        },
+        &|_| String::new(),
+    );
+    let caption = format!(
+        "estimates {OPTIMISTIC} of the objective against {}; blue: nothing that the search measured is as good in {names} at once.",
+        other.name
+    );
+    let mut pieces = vec![
+        searched.figure("front", "several objectives at once", &caption, sketch),
+        table(searched, &timed, &quantities, &front),
+    ];
+    if front.len() > ROWS {
+        pieces.push(Piece::Paragraph(format!(
+            "The quickest {ROWS} of the {} on the front.",
+            front.len()
+        )));
+    }
+    pieces
+}
+
+const MEMORY: &str = "peak memory";
+const MEBIBYTE: f64 = 1_048_576.0;
+
+/// What every configuration has a figure of, and not the same one.
+fn quantities(
+    run: &Run,
+    searched: &Searched<'_>,
+    timed: &[(&Evaluation<'_>, f64)],
+) -> Vec<Quantity> {
+    let quantity = |name: &str, axis: (&str, f64), of: &dyn Fn(&Trial) -> Option<f64>, show| {
+        let values: Option<Vec<f64>> = timed.iter().map(|(e, _)| of(e.trial)).collect();
+        let values = values.filter(|all| all.iter().all(|v| v.is_finite() && *v >= 0.0))?;
+        let differs = values
+            .iter()
+            .any(|v| two_digits(*v) != two_digits(values[0]));
+        differs.then(|| Quantity {
+            name: name.to_owned(),
+            axis: (format!("{name}{}", axis.0), axis.1),
+            values,
+            show,
+        })
+    };
+    let objective = &run.header.plan.objective;
+    let memory = |t: &Trial| t.host_peak.or(t.device_peak).map(|b| b.0 as f64);
+    let (metric, _) = metric(run);
+    let mut found = vec![];
+    if !matches!(objective, Objective::Runtime | Objective::DeviceTime) {
+        let runtimes = searched.runtimes(run);
+        let runtime = |t: &Trial| runtimes.get(&t.id).copied();
+        found.extend(quantity("runtime", (", ms", 1e6), &runtime, |v| {
+            Nanoseconds(v).to_string()
+        }));
+    }
+    if *objective != Objective::PeakMemory {
+        found.extend(quantity(MEMORY, (", MiB", MEBIBYTE), &memory, |v| {
+            Bytes(v as u64).to_string()
+        }));
+    }
+    found.extend(quantity(metric, ("", 1.0), &|t| accuracy(t, metric), small));
+    found
+}
+
+/// The front with everything that is known of it; declared metrics have no direction in a plan, so they decide nothing.
+fn table(
+    searched: &Searched<'_>,
+    timed: &[(&Evaluation<'_>, f64)],
+    quantities: &[Quantity],
+    front: &[usize],
+) -> Piece {
+    let mut declared: Vec<&str> = vec![];
+    for (name, _) in front.iter().flat_map(|&i| &timed[i].0.trial.metrics) {
+        if !declared.contains(&name.as_str()) {
+            declared.push(name);
+        }
+    }
+    let mut header = vec![
+        "On the front".to_owned(),
+        format!(">{} {OPTIMISTIC}", searched.what),
+    ];
+    header.extend(quantities.iter().map(|q| format!(">{}", q.name)));
+    header.extend(declared.iter().map(|name| format!(">{name}")));
+    let rows = front.iter().take(ROWS).map(|&i| {
+        let (evaluation, value) = timed[i];
+        let mut cells = vec![evaluation.trial.name.clone(), figure(value)];
+        cells.extend(quantities.iter().map(|q| (q.show)(q.values[i])));
+        cells.extend(declared.iter().map(|name| {
+            let found = evaluation.trial.metrics.iter().find(|(n, _)| n == name);
+            found.map_or_else(|| NONE.into(), |(_, v)| declared_figure(name, *v))
+        }));
+        Row {
+            cells,
+            is_strong: evaluation.trial.is_kept,
+        }
+    });
+    Piece::Table {
+        header: columns(&header),
+        rows: rows.collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_front_is_what_nothing_beats_in_everything() {
+        let points = [
+            [3.0, 0.0],
+            [1.0, 1e-2],
+            [2.0, 1e-3],
+            [2.5, 1e-2],
+            [2.0, 1e-2],
+        ];
+        assert_eq!(front(&points.map(Vec::from)), [1, 2, 0]);
+        let three = [
+            [1.0, 5.0, 2.0],
+            [2.0, 4.0, 2.0],
+            [2.0, 4.0, 1.0],
+            [3.0, 6.0, 0.0],
+            [3.0, 6.0, 0.0],
+        ];
+        assert_eq!(front(&three.map(Vec::from)), [0, 2, 3]);
+        assert!(front(&[]).is_empty());
+    }
 }

@@ -1,5 +1,5 @@
 //! The recommended configuration, to paste.
-use crate::record::{Final, Run};
+use crate::record::Run;
 use crate::report::Piece;
 use crate::space::Configuration;
 use crate::value::Value;
@@ -18,27 +18,14 @@ pub(in crate::report) fn section(run: &Run) -> Vec<Piece> {
         }
         pieces.push(Piece::Code {
             language: "yaml",
-            text: yaml(recommended(last), &last.baseline),
+            text: yaml(last.recommended(), &last.baseline),
         });
     }
     pieces
 }
 
-/// What was confirmed, else the baseline: a gain that fresh blocks do not show is not recommended.
-fn recommended(last: &Final) -> &Configuration {
-    let is_shown = last
-        .confirmation
-        .as_ref()
-        .and_then(|c| c.interval)
-        .is_some_and(|(lower, _)| lower > 1.0);
-    if is_shown {
-        &last.configuration
-    } else {
-        &last.baseline
-    }
-}
-
-fn yaml(configuration: &Configuration, baseline: &Configuration) -> String {
+/// A configuration as the `baseline:` of a plan, what differs from the old one noted.
+pub fn yaml(configuration: &Configuration, baseline: &Configuration) -> String {
     let lines: Vec<(String, Option<String>)> = configuration
         .values()
         .iter()
@@ -73,8 +60,8 @@ fn yaml(configuration: &Configuration, baseline: &Configuration) -> String {
 fn scalar(value: &Value) -> String {
     match value {
         Value::Text(words) => text(words),
-        // Without a point it would read back as an integer.
-        Value::Float(f) if f.fract() == 0.0 && f.abs() < 1e15 => format!("{f:.1}"),
+        // With a point or an exponent, or it would read back as an integer.
+        Value::Float(f) => format!("{f:?}"),
         other => other.to_string(),
     }
 }
@@ -90,40 +77,82 @@ fn text(words: &str) -> String {
         && !NOT_TEXT.contains(&words.to_lowercase().as_str());
     match is_plain {
         true => words.to_owned(),
-        // JSON's strings are YAML's.
-        false => serde_json::to_string(words).expect("text is JSON"),
+        false => quoted(words),
     }
+}
+
+/// YAML's strings are JSON's, but for characters that it does not print (YAML 1.2.2 §5.1), and marks that turn the text.
+fn quoted(words: &str) -> String {
+    let json = serde_json::to_string(words).expect("text is JSON");
+    let mut out = String::new();
+    for c in json.chars() {
+        match c {
+            '\u{7f}'..='\u{9f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}'
+            | '\u{feff}'
+            | '\u{fffe}'..='\u{ffff}' => {
+                out.push_str(&format!("\\u{:04x}", u32::from(c)));
+            }
+            c => out.push(c),
+        }
+    }
+    out
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
 
-    #[test]
-    fn what_is_pasted_reads_back_as_the_same_value() {
-        let values = [
-            Value::Text("f16".into()),
-            Value::Text("yes".into()),
-            Value::Text("64M # x".into()),
-            Value::Text("1".into()),
-            Value::Float(2.0),
-            Value::Int(-3),
-            Value::Bool(true),
-            Value::Text("a\nb: \"c\"".into()),
-        ];
-        let named: Vec<(String, Value)> = values
-            .into_iter()
-            .enumerate()
-            .map(|(i, v)| (format!("p{i}"), v))
-            .collect();
+    fn read_back(values: Vec<Value>) -> Vec<(Value, Value)> {
+        let named = values.into_iter().enumerate();
+        let named: Vec<(String, Value)> = named.map(|(i, v)| (format!("p{i}"), v)).collect();
         let text = yaml(
             &Configuration::new(named.clone()),
             &Configuration::default(),
         );
-        let read: std::collections::BTreeMap<String, std::collections::BTreeMap<String, Value>> =
+        let mut read: BTreeMap<String, BTreeMap<String, Value>> =
             serde_yaml::from_str(&text).expect("valid YAML");
-        for (name, value) in named {
-            assert_eq!(read["baseline"][&name], value, "{text}");
+        let mut read = read.remove("baseline").unwrap_or_default();
+        let pair =
+            |(name, value): (String, Value)| (read.remove(&name).expect("it is there"), value);
+        named.into_iter().map(pair).collect()
+    }
+
+    #[test]
+    fn what_is_pasted_reads_back_as_the_same_value() {
+        let text = |t: &str| Value::Text(t.into());
+        let values = vec![
+            text("f16"),
+            text("yes"),
+            text("64M # x"),
+            text("1"),
+            text("a\nb: \"c\""),
+            text("\u{7}\u{9b}\u{202e}\u{feff}"),
+            Value::Float(2.0),
+            Value::Float(1e20),
+            Value::Float(-5e-324),
+            Value::Int(-3),
+            Value::Bool(true),
+        ];
+        for (read, written) in read_back(values) {
+            assert_eq!(read, written);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_and_any_number_read_back(texts in prop::collection::vec(any::<String>(), 1..5), real in any::<f64>(), whole in any::<i64>()) {
+            let mut values: Vec<Value> = texts.into_iter().map(Value::Text).collect();
+            values.push(Value::Int(whole));
+            if real.is_finite() {
+                values.push(Value::Float(real));
+            }
+            for (read, written) in read_back(values) {
+                prop_assert_eq!(read, written);
+            }
         }
     }
 }

@@ -34,7 +34,12 @@ pub(in crate::report) fn tables(run: &Run, outcome: &PhaseOutcome) -> Vec<Piece>
             ))
         })
         .collect();
-    if !notes.is_empty() {
+    if notes.len() > LONG {
+        pieces.push(Piece::Folded {
+            summary: format!("Notes on {} variants", notes.len()),
+            pieces: vec![Piece::List(notes)],
+        });
+    } else if !notes.is_empty() {
         pieces.push(Piece::List(notes));
     }
     pieces
@@ -153,7 +158,7 @@ fn checks(run: &Run, trials: &[&Trial]) -> Option<Piece> {
 }
 
 /// A metric of the workload's own: what counts bytes by its name is shown in theirs.
-fn declared_figure(name: &str, value: f64) -> String {
+pub(in crate::report) fn declared_figure(name: &str, value: f64) -> String {
     match name.ends_with("_bytes") && value.is_finite() && value >= 0.0 {
         true => Bytes(value as u64).to_string(),
         false => figure(value),

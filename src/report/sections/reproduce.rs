@@ -5,6 +5,10 @@ use crate::value::Bytes;
 
 pub(in crate::report) fn section(run: &Run) -> Vec<Piece> {
     let header = &run.header;
+    let first = match header.environment.imported {
+        Some(_) => "import again",
+        None => "measure again",
+    };
     let rows = rows(run)
         .into_iter()
         .map(|(a, b)| Row::new(vec![a.to_owned(), b]))
@@ -14,7 +18,7 @@ pub(in crate::report) fn section(run: &Run) -> Vec<Piece> {
         Piece::Code {
             language: "sh",
             text: format!(
-                "# measure again\n{}\n# this report from its records\nphasetune report {} --run {}",
+                "# {first}\n{}\n# this report from its records\nphasetune report {} --run {}",
                 command(run),
                 header.plan.name,
                 header.run_id
@@ -47,6 +51,20 @@ fn command(run: &Run) -> String {
 fn rows(run: &Run) -> Vec<(&'static str, String)> {
     let environment = &run.header.environment;
     let plan = &run.header.plan;
+    if let Some(imported) = &environment.imported {
+        let known =
+            |text: &Option<String>| text.clone().unwrap_or_else(|| "not in the file".into());
+        return vec![
+            ("Run", run.header.run_id.clone()),
+            ("File", imported.file.clone()),
+            ("Format", imported.format.clone()),
+            ("Recorded", environment.started_at.clone()),
+            ("Kernel", known(&imported.kernel)),
+            ("Problem", known(&imported.problem)),
+            ("Device", known(&imported.device)),
+            ("phasetune", environment.tool_version.clone()),
+        ];
+    }
     let known =
         |text: &Option<String>, otherwise: &str| text.clone().unwrap_or_else(|| otherwise.into());
     let mut rows = vec![

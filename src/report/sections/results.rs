@@ -70,15 +70,25 @@ impl Table<'_> {
             .iter()
             .filter(|t| t.verdict == Verdict::ScreenedOut)
             .count();
+        let is_imported = self.run.header.environment.imported.is_some();
         let mut rows: Vec<Row> = all
             .iter()
+            .filter(|t| t.verdict == Verdict::Reference || !is_imported)
             .filter(|t| t.verdict != Verdict::ScreenedOut || dropped <= DROPPED)
             .map(|t| self.row(&title, t))
             .collect();
-        if dropped > DROPPED {
+        let hidden = if is_imported {
+            all.len() - rows.len()
+        } else {
+            dropped
+        };
+        if hidden > DROPPED || is_imported {
             let mut cells = vec![NONE.to_owned(); 7];
-            cells[0] = format!("{title} / {}", counted(dropped as u64, "more variant"));
-            cells[6] = "screened out by the race".into();
+            cells[0] = format!("{title} / {}", counted(hidden as u64, "more variant"));
+            cells[6] = match is_imported {
+                true => "recorded, not compared".into(),
+                false => "screened out by the race".into(),
+            };
             rows.push(Row::new(cells));
         }
         if let Some(failure) = outcome.failure.as_ref().filter(|_| all.is_empty()) {

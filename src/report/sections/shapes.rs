@@ -100,7 +100,13 @@ pub(in crate::report) fn over_parameters(
     let sketch = match &scales[..] {
         [] => return None,
         [x] => line(x, &points, &y_title),
-        [x, y] => heat_map(x, y, &points, &y_title, &|v| short(v)),
+        [x, y] => heat_map(
+            (x, y),
+            &points,
+            &y_title,
+            &|v| short(v),
+            "green frame: kept; grey: not measured; quicker is brighter (log scale)",
+        ),
         _ => multiples(&scales, &points, &y_title),
     };
     let title = phase_title(outcome);
@@ -114,13 +120,13 @@ pub(in crate::report) fn over_parameters(
 }
 
 /// Four digits: as much as a cell has room for.
-fn short(value: f64) -> String {
+pub(super) fn short(value: f64) -> String {
     let digits = (3.0 - value.abs().max(1e-9).log10().floor()).clamp(0.0, 3.0) as usize;
     format!("{value:.digits$}")
 }
 
 /// The parameter's values as declared, and those that only the reference has; numbers in their order.
-fn scale(parameter: &Parameter, trials: &[&Trial]) -> Scale {
+pub(super) fn scale(parameter: &Parameter, trials: &[&Trial]) -> Scale {
     let mut values: Vec<Value> = parameter.values.clone();
     for trial in trials {
         if let Some(value) = trial.configuration.get(&parameter.name)
@@ -129,12 +135,6 @@ fn scale(parameter: &Parameter, trials: &[&Trial]) -> Scale {
             values.push(value.clone());
         }
     }
-    let number = |v: &Value| match v {
-        Value::Int(i) => Some(*i as f64),
-        Value::Float(f) => Some(*f),
-        Value::Text(text) => size(text),
-        Value::Bool(_) => None,
-    };
     if values.iter().all(|v| number(v).is_some()) {
         values.sort_by(|a, b| {
             number(a)
@@ -148,7 +148,17 @@ fn scale(parameter: &Parameter, trials: &[&Trial]) -> Scale {
     }
 }
 
-/// "64M" as programs read it: for the order on an axis.
+/// What a value is as a number, if it is one: for the order on an axis.
+pub(super) fn number(value: &Value) -> Option<f64> {
+    match value {
+        Value::Int(i) => Some(*i as f64),
+        Value::Float(f) => Some(*f),
+        Value::Text(text) => size(text),
+        Value::Bool(_) => None,
+    }
+}
+
+/// "64M" as programs read it.
 fn size(text: &str) -> Option<f64> {
     let (digits, unit) = text.split_at(text.trim_end_matches(char::is_alphabetic).len());
     let factor = match unit.trim_end_matches('B').trim_end_matches('i') {
@@ -203,8 +213,8 @@ const PURPOSES: [(Purpose, &str); 4] = [
 /// A variant with its cells.
 type Shown<'a> = (&'a Trial, &'a [(f64, f64)]);
 
-/// Cells of one variant: (place, value).
-type Cells = BTreeMap<VariantId, Vec<(f64, f64)>>;
+/// Cells of each variant: (place, value).
+pub(super) type Cells = BTreeMap<VariantId, Vec<(f64, f64)>>;
 
 /// Every cell over its block, a lane a variant.
 pub(in crate::report) fn cells(run: &Run, outcome: &PhaseOutcome, stem: &str) -> Option<Piece> {
@@ -277,7 +287,11 @@ fn counted_lanes(n: usize) -> String {
 }
 
 /// Adds the cells of one purpose, whose blocks begin at `from`; returns how many blocks there are.
-fn collect<'a>(rows: impl Iterator<Item = &'a SampleRow>, from: f64, all: &mut Cells) -> u32 {
+pub(super) fn collect<'a>(
+    rows: impl Iterator<Item = &'a SampleRow>,
+    from: f64,
+    all: &mut Cells,
+) -> u32 {
     let mut blocks = 0;
     for row in rows.filter(|r| !r.is_warm_up && r.objective.is_finite() && r.objective > 0.0) {
         blocks = blocks.max(row.block.saturating_add(1));

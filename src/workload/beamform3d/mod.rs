@@ -56,6 +56,7 @@ fn declare() -> Declaration {
     Declaration {
         stages: stages.map(str::to_owned).collect(),
         presets: scene::PRESETS.iter().map(|p| (*p).into()).collect(),
+        sizes: scene::sizes(),
         problem_keys: scene::KEYS.iter().map(|k| (*k).into()).collect(),
         has_exact: true,
         own_metrics: judge::METRICS

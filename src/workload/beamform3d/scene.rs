@@ -30,6 +30,43 @@ pub(super) const KEYS: &[&str] = &[
 
 pub(super) const PRESETS: &[&str] = &["tiny", "laptop", "paper"];
 
+/// Where a problem names none.
+const DEFAULT_PRESET: &str = "laptop";
+
+const SAMPLES: usize = 560;
+
+/// Elements a side, their pitch in metres, and the grid. Elements and pitch give the same aperture of 9.6 mm in every preset.
+fn size(preset: &str) -> Option<(usize, f64, [usize; 3])> {
+    match preset {
+        "tiny" => Some((8, 1.2e-3, [16, 16, 32])),
+        "laptop" => Some((16, 0.6e-3, [32, 32, 64])),
+        "paper" => Some((32, 0.3e-3, [64, 64, 128])),
+        _ => None,
+    }
+}
+
+/// Every preset in keys of the problem, the one first that is meant where a problem names none.
+pub(super) fn sizes() -> Vec<(String, Vec<(String, Value)>)> {
+    let mut names = PRESETS.to_vec();
+    names.sort_by_key(|name| *name != DEFAULT_PRESET);
+    let keys = |name: &str| {
+        let (side, pitch, [nx, ny, nz]) = size(name)?;
+        let counts = [
+            ("ne", side),
+            ("ns", SAMPLES),
+            ("nx", nx),
+            ("ny", ny),
+            ("nz", nz),
+        ];
+        let counts = counts.map(|(key, n)| (key.to_owned(), Value::Int(n as i64)));
+        let mut all = counts.to_vec();
+        all.push(("pitch".into(), Value::Float(pitch)));
+        all.push(("volumes".into(), Value::Int(1)));
+        Some((name.to_owned(), all))
+    };
+    names.into_iter().filter_map(keys).collect()
+}
+
 /// A point scatterer on a node of the grid.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Scatterer {
@@ -65,19 +102,13 @@ impl Scene {
     pub(super) fn new(problem: &Problem) -> Result<Scene, String> {
         let written = Written(problem);
         written.check_names()?;
-        let preset = written.text("preset")?.unwrap_or("laptop");
-        // Elements and pitch give the same aperture of 9.6 mm in every preset.
-        let (side, pitch, grid) = match preset {
-            "tiny" => (8, 1.2e-3, [16, 16, 32]),
-            "laptop" => (16, 0.6e-3, [32, 32, 64]),
-            "paper" => (32, 0.3e-3, [64, 64, 128]),
-            other => {
-                return Err(format!(
-                    "beamform3d has no preset `{other}`; it has {}",
-                    PRESETS.join(", ")
-                ));
-            }
-        };
+        let preset = written.text("preset")?.unwrap_or(DEFAULT_PRESET);
+        let (side, pitch, grid) = size(preset).ok_or_else(|| {
+            format!(
+                "beamform3d has no preset `{preset}`; it has {}",
+                PRESETS.join(", ")
+            )
+        })?;
         let fc = written.positive("fc", 3e6)?;
         let side = written.count("ne", side, 256)?;
         let pitch = written.positive("pitch", pitch)?;
@@ -93,7 +124,7 @@ impl Scene {
             fc,
             fs: written.positive("fs", 4.0 * fc)?,
             t0: written.number("t0", 0.0)?,
-            samples: written.count("ns", 560, 1 << 20)?,
+            samples: written.count("ns", SAMPLES, 1 << 20)?,
             elements: written
                 .elements()?
                 .unwrap_or_else(|| square_array(side, pitch)),

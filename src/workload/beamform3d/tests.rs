@@ -463,6 +463,47 @@ fn a_wrong_problem_says_what_is_wrong() {
 }
 
 #[test]
+fn a_preset_is_the_size_that_it_is_declared_to_be() {
+    let declaration = declare();
+    assert_eq!(declaration.sizes.len(), declaration.presets.len());
+    let scene = |problem: &[(String, Value)]| {
+        let beamformer = Beamformer::new(problem).unwrap();
+        let Scene {
+            elements,
+            samples,
+            axes,
+            frames,
+            ..
+        } = &beamformer.shared.scene;
+        (elements.clone(), *samples, axes.clone(), frames.len())
+    };
+    for (name, size) in &declaration.sizes {
+        // The largest is of the same making, and slow.
+        if name != "paper" {
+            let preset = [("preset".to_owned(), Value::Text(name.clone()))];
+            assert_eq!(scene(&preset), scene(size), "{name}");
+        }
+    }
+    assert_eq!(scene(&[]), scene(&declaration.sizes[0].1));
+    let written = [
+        ("nx".to_owned(), Value::Int(48)),
+        ("seed".to_owned(), Value::Int(9)),
+        ("preset".to_owned(), Value::Text("tiny".into())),
+        ("noise".to_owned(), Value::Float(0.1)),
+    ];
+    let size = declaration.size(&written);
+    let get = |key: &str| size.iter().find(|(k, _)| k == key).map(|(_, v)| v.clone());
+    assert_eq!(
+        (get("nx"), get("nz")),
+        (Some(Value::Int(48)), Some(Value::Int(32)))
+    );
+    assert_eq!(
+        (get("noise"), get("seed"), get("preset")),
+        (Some(Value::Float(0.1)), None, None)
+    );
+}
+
+#[test]
 fn a_noisy_problem_is_the_same_for_the_same_seed() {
     let noisy = |seed: i64| {
         let problem = vec![

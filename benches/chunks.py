@@ -1,0 +1,131 @@
+#!/usr/bin/env python3
+"""Does a search find the beamformer's best chunks in a quarter of the evaluations?
+
+    cargo build --release --bins
+    python3 benches/chunks.py [--seeds 10] [--strategy auto] [--share 0.25] [--preset laptop] [--plan FILE]
+
+1. Every configuration of experiments/beamform3d_chunks.yaml (without the file: of a plan of its own), once: the exhaustive best.
+2. The strategy with --share of the evaluations, once a seed.
+3. All winners against the exhaustive best in the same blocks, with an equivalence margin of 2 %. A seed holds if its winner is
+   the exhaustive best itself, or its verdict is equivalent, slightly faster or faster.
+Target: 9 of 10 seeds. Takes about an hour on two cores that nothing else uses; standard library only.
+"""
+import argparse, json, os, subprocess, sys, tempfile, time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PHASETUNE = ROOT / "target/release/phasetune"
+PLAN = ROOT / "experiments/beamform3d_chunks.yaml"
+MARGIN = "2%"
+HOLDS = ("equivalent", "slightly_faster", "faster")
+
+OWN_PLAN = """
+name: beamform3d_chunks
+workload: {builtin: beamform3d, problem: {preset: laptop, seed: 1}}
+device: cpu
+protocol: {blocks: {min: 8, max: 40}, time_limit: 10m, trial_timeout: 60s}
+baseline: {fusion: fused, iq_layout: element_sample, phase: factored, x_chunk: -1, y_chunk: -1, z_chunk: 4}
+phases:
+  - phase: chunks
+    kind: tiling
+    search:
+      parameters: {x_chunk: [4, 8, 16, -1], y_chunk: [4, 8, 16, -1], z_chunk: [1, 2, 4, 8, 16, 32, -1]}
+"""
+
+
+def run(plan, folder, sets):
+    """What `phasetune run --json` tells, and its wall time."""
+    words = [PHASETUNE, "run", plan, "--fresh", "--json", "--results", f"{folder}/results", "--reports", f"{folder}/reports"]
+    started = time.perf_counter()
+    done = subprocess.run([*words, *(w for s in sets for w in ("--set", s))], capture_output=True, text=True)
+    # 3 and 4 are about criteria.
+    if done.returncode not in (0, 3, 4):
+        sys.exit(f"phasetune ended with {done.returncode}: {done.stderr}")
+    return json.loads(done.stdout), time.perf_counter() - started
+
+
+def search(plan, folder, sets):
+    """The kept configuration, how many were evaluated, and seconds."""
+    told, seconds = run(plan, folder, sets)
+    outcome = next(o for o in told["outcomes"] if o["phase"] == "chunks")
+    if outcome["is_descriptive"]:
+        sys.exit(f"the time limit left too few blocks to decide anything: {outcome['note']}")
+    tried = [t for t in told["trials"] if t["phase"] == "chunks" and t["name"] not in ("reference", "canary")]
+    return tuple(map(tuple, outcome["kept"])), len(tried), seconds
+
+
+def show(configuration, names):
+    return ", ".join(f"{n}={v}" for n, v in configuration if n in names)
+
+
+def side_by_side(best, others, options, folder):
+    """Verdict and comparison of each of the others against the best, in the same blocks."""
+    phases = []
+    # At most five a phase: more than eight would be thinned out first.
+    for start in range(0, len(others), 5):
+        variants = {f"winner {i}": dict(others[i]) for i in range(start, min(start + 5, len(others)))}
+        phases.append({"phase": f"winners_{start}", "keep": "none", "variants": variants})
+    plan = {
+        "name": "chunks_side_by_side",
+        "workload": {"builtin": "beamform3d", "problem": {"preset": options.preset, "seed": 1}},
+        "device": "cpu",
+        "protocol": {"blocks": {"min": 16, "max": 80}, "equivalence": MARGIN, "precision": "1%", "time_limit": "15m",
+                     "trial_timeout": "60s"},
+        "baseline": dict(best),
+        "phases": phases,
+    }
+    file = Path(folder) / "side_by_side.yaml"
+    file.write_text(json.dumps(plan))  # JSON is YAML
+    told, _ = run(file, folder, [])
+    return {t["name"]: (t["verdict"], t["comparison"]) for t in told["trials"] if t["name"].startswith("winner")}
+
+
+def main():
+    about = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    about.add_argument("--seeds", type=int, default=10)
+    about.add_argument("--strategy", default="auto")
+    about.add_argument("--share", type=float, default=0.25)
+    about.add_argument("--preset", default="laptop")
+    about.add_argument("--plan", type=Path, default=PLAN)
+    options = about.parse_args()
+    if not PHASETUNE.exists():
+        sys.exit("build it first: cargo build --release --bins")
+    print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+    with tempfile.TemporaryDirectory() as folder:
+        plan = options.plan
+        if not plan.exists():
+            plan = Path(folder) / "chunks.yaml"
+            plan.write_text(OWN_PLAN)
+            print(f"{options.plan} is not there: a plan of this script's own is used")
+        common = [f"workload.problem.preset={options.preset}", "protocol.time_limit=1h"]
+        best, count, seconds = search(plan, folder, [*common, "phases.chunks.search.strategy=exhaustive"])
+        budget = int(count * options.share)
+        names = [name for name, _ in best if name.endswith("_chunk") or name == "task_points"]
+        print(f"exhaustive: {count} configurations in {seconds:.0f} s, best {show(best, names)}", flush=True)
+        winners = []
+        for seed in range(1, options.seeds + 1):
+            found, tried, seconds = search(plan, folder, [
+                *common, f"protocol.seed={seed}", f"phases.chunks.search.strategy={options.strategy}",
+                f"phases.chunks.search.budget={{evaluations: {budget}}}"])
+            winners.append(found)
+            print(f"seed {seed}: {tried} of {count} evaluated in {seconds:.0f} s, {show(found, names)}", flush=True)
+        others = sorted(set(winners) - {best}, key=str)
+        verdicts = side_by_side(best, others, options, folder) if others else {}
+        held = 0
+        for seed, winner in enumerate(winners, 1):
+            if winner == best:
+                verdict, text, holds = "the same", "", True
+            else:
+                verdict, comparison = verdicts[f"winner {others.index(winner)}"]
+                holds = verdict in HOLDS
+                interval = (comparison or {}).get("equivalence_interval") or ("?", "?")
+                text = f", speedup over the exhaustive best {(comparison or {}).get('speedup')} {list(interval)}"
+            held += holds
+            print(f"seed {seed}: {verdict}{text}")
+    needed = -(-9 * options.seeds // 10)
+    print(f"verdict: within {MARGIN} of the exhaustive best in {held} of {options.seeds} seeds, wanted {needed}: "
+          f"{'met' if held >= needed else 'NOT MET'}")
+    sys.exit(held < needed)
+
+
+main()
