@@ -73,7 +73,7 @@ impl Progress {
         // The first is the reference.
         self.at(self.checked as u64, self.variants as u64 + 1);
         self.checked += 1;
-        let failed = some(self.failed, "invalid");
+        let failed = counted(self.failed, "invalid");
         self.bar.set_message(format!("checking {variant}{failed}"));
     }
 
@@ -109,7 +109,7 @@ fn with_speedup(name: &str, c: &Comparison) -> String {
 }
 
 /// ", 3 invalid", or nothing.
-fn some(n: usize, what: &str) -> String {
+fn counted(n: usize, what: &str) -> String {
     match n {
         0 => String::new(),
         n => format!(", {n} {what}"),
@@ -181,7 +181,7 @@ impl Observer for Progress {
                     }
                     _ => ("reference best".to_owned(), String::new()),
                 };
-                let invalid = some(*invalid, "invalid");
+                let invalid = counted(*invalid, "invalid");
                 self.standing = format!("{figure}{invalid}, {remaining} left{name}");
                 self.bar.set_message(self.standing.clone());
                 self.follow(*incumbent, *done);
@@ -211,7 +211,7 @@ impl Observer for Progress {
                 let best = best.map_or_else(String::new, |(name, c)| {
                     format!(", {}", with_speedup(name, c))
                 });
-                let failed = some(self.failed, "invalid");
+                let failed = counted(self.failed, "invalid");
                 self.bar.set_message(format!(
                     "{word} {live}{best}{failed}, at most {remaining} left"
                 ));

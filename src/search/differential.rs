@@ -24,12 +24,12 @@ pub(super) const ENTRY: StrategyEntry = StrategyEntry {
 };
 
 /// Size of the population: a share of the budget, within bounds.
-const SHARE: usize = 10;
+const SHARE: usize = 7;
 const SMALLEST: usize = 6;
 const LARGEST: usize = 30;
 
 /// Weight of a difference, and chance of a parameter to be taken from the mutant.
-const WEIGHT: f64 = 0.7;
+const WEIGHT: f64 = 0.9;
 const CROSSOVER: f64 = 0.6;
 
 /// Trials without success, as a multiple of the population, before all but the best are drawn anew.

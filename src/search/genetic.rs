@@ -18,17 +18,18 @@ pub(super) const ENTRY: StrategyEntry = StrategyEntry {
 };
 
 /// Size of the population: a share of the budget, within bounds.
-const SHARE: usize = 10;
+const SHARE: usize = 5;
 const SMALLEST: usize = 6;
-const LARGEST: usize = 20;
+const LARGEST: usize = 30;
 
 /// Parents are drawn by rank from the beta distribution (1, PRESSURE): the best most often.
-const PRESSURE: f64 = 2.5;
+const PRESSURE: f64 = 4.0;
 
 /// Chance of a mutation; more while children are already known.
-const MUTATION: f64 = 0.2;
+const MUTATION: f64 = 0.4;
 
 struct Genetic {
+    /// So many of the best measured are the population.
     size: usize,
 }
 

@@ -2,7 +2,7 @@
 //! is kicked out of the optimum, descends again, and stays where it is better.
 use super::StrategyEntry;
 use super::climb::Climb;
-use super::walk::{Ground, Walk, Walker};
+use super::walk::{Ground, Walk, Walker, first};
 use crate::space::{ConfigurationId, Neighbourhood};
 
 pub(super) const ENTRY: StrategyEntry = StrategyEntry {
@@ -10,30 +10,30 @@ pub(super) const ENTRY: StrategyEntry = StrategyEntry {
     about: "descends, kicks the best found a few steps away, descends again (iterated local search)",
     learns: true,
     refines: false,
-    build: |space, seed, _budget| {
+    build: |space, seed, budget| {
         let walk = GreedyIls {
             climb: Climb::default(),
             home: None,
-            draws: DRAWS,
+            first: first(budget),
+            draws: first(budget),
             futile: 0,
         };
         Box::new(Walker::new(space, seed, walk))
     },
 };
 
-/// Configurations at random, from whose best the first descent starts.
-const DRAWS: usize = 5;
-
 /// A kick changes this share of the parameters.
 const KICK: f64 = 0.3;
 
 /// Descents without success before it starts anew.
-const FUTILE: usize = 10;
+const FUTILE: usize = 3;
 
 struct GreedyIls {
     climb: Climb,
     /// The best local optimum since the last start.
     home: Option<ConfigurationId>,
+    /// Configurations at random, from whose best the first descent starts.
+    first: usize,
     /// Still to be drawn for this start.
     draws: usize,
     /// Descents since one ended better than home.
@@ -57,7 +57,7 @@ impl Walk for GreedyIls {
         }
         self.climb = Climb::default();
         if self.futile > FUTILE {
-            (self.home, self.futile, self.draws) = (None, 0, DRAWS);
+            (self.home, self.futile, self.draws) = (None, 0, self.first);
             return self.propose(ground);
         }
         let kicks = (KICK * ground.space().parameters().len() as f64).max(1.0) as usize;

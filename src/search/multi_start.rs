@@ -1,7 +1,7 @@
 //! Multi-start local search: descents from configurations at random, one after the other.
 use super::StrategyEntry;
 use super::climb::Climb;
-use super::walk::{Ground, Walk, Walker};
+use super::walk::{Ground, Walk, Walker, first};
 use crate::space::ConfigurationId;
 
 pub(super) const ENTRY: StrategyEntry = StrategyEntry {
@@ -9,20 +9,20 @@ pub(super) const ENTRY: StrategyEntry = StrategyEntry {
     about: "descends to a local optimum, then starts anew elsewhere",
     learns: true,
     refines: false,
-    build: |space, seed, _budget| {
+    build: |space, seed, budget| {
         let walk = MultiStart {
             climb: Climb::default(),
-            draws: DRAWS,
+            first: first(budget),
+            draws: first(budget),
         };
         Box::new(Walker::new(space, seed, walk))
     },
 };
 
-/// Configurations at random, from whose best a descent starts.
-const DRAWS: usize = 5;
-
 struct MultiStart {
     climb: Climb,
+    /// Configurations at random, from whose best a descent starts.
+    first: usize,
     /// Still to be drawn for this start.
     draws: usize,
 }
@@ -33,10 +33,8 @@ impl Walk for MultiStart {
             if let Some(id) = self.climb.propose() {
                 return Some(id);
             }
-            *self = MultiStart {
-                climb: Climb::default(),
-                draws: DRAWS,
-            };
+            self.climb = Climb::default();
+            self.draws = self.first;
         }
         self.draws -= 1;
         ground.sample()

@@ -23,13 +23,13 @@ pub(super) const ENTRY: StrategyEntry = StrategyEntry {
 };
 
 /// Particles: a share of the budget, within bounds.
-const SHARE: usize = 10;
+const SHARE: usize = 5;
 const SMALLEST: usize = 6;
-const LARGEST: usize = 20;
+const LARGEST: usize = 50;
 
 /// Share of the velocity that is kept; pull to the particle's own best and to the swarm's.
 const INERTIA: f64 = 0.5;
-const OWN: f64 = 2.0;
+const OWN: f64 = 3.5;
 const SWARM: f64 = 1.0;
 
 #[derive(Clone, Debug, Default)]

@@ -1,7 +1,7 @@
 //! The tree-structured Parzen estimator (Bergstra et al., "Algorithms for Hyper-Parameter Optimization", NIPS 2011): one density of
 //! values for the good configurations and one for the others, and next what the first has and the second has not.
 use super::StrategyEntry;
-use super::walk::{Ground, Walk, Walker};
+use super::walk::{Ground, Walk, Walker, first};
 use crate::space::ConfigurationId;
 use crate::value::Value;
 use rand::RngExt;
@@ -11,16 +11,20 @@ pub(super) const ENTRY: StrategyEntry = StrategyEntry {
     about: "measures next what is frequent among the good and rare among the others (Parzen estimator)",
     learns: true,
     refines: false,
-    build: |space, seed, _budget| {
+    build: |space, seed, budget| {
         let is_ordered = (space.parameters().iter())
             .map(|p| !p.values.iter().any(|v| matches!(v, Value::Text(_))))
             .collect();
-        Box::new(Walker::new(space, seed, Tpe { is_ordered }))
+        Box::new(Walker::new(
+            space,
+            seed,
+            Tpe {
+                is_ordered,
+                first: first(budget),
+            },
+        ))
     },
 };
-
-/// Configurations at random before the densities are asked.
-const FIRST: usize = 10;
 
 /// The best of so many are good, but never more than so many.
 const GOOD: f64 = 0.15;
@@ -30,7 +34,7 @@ const MOST: usize = 25;
 const DRAWN: usize = 24;
 
 /// Weight of the uniform density beside one configuration's.
-const PRIOR: f64 = 1.0;
+const PRIOR: f64 = 5.0;
 
 /// Share of a configuration's weight that goes to the values beside its own, where values have an order.
 const BESIDE: f64 = 0.3;
@@ -38,6 +42,8 @@ const BESIDE: f64 = 0.3;
 struct Tpe {
     /// By parameter: whether values next to each other are alike.
     is_ordered: Vec<bool>,
+    /// Configurations at random before the densities are asked.
+    first: usize,
 }
 
 /// By parameter and value.
@@ -85,7 +91,7 @@ fn draw(density: &Density, ground: &mut Ground) -> Vec<u16> {
 impl Walk for Tpe {
     fn propose(&mut self, ground: &mut Ground) -> Option<ConfigurationId> {
         let told = ground.ranked().len();
-        if told < FIRST {
+        if told < self.first {
             return ground.sample();
         }
         let good = ((GOOD * told as f64).ceil() as usize).clamp(2, MOST);

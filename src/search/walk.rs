@@ -18,6 +18,20 @@ const DRAWS: usize = 20;
 /// Configurations at random from which a repair may start.
 const STARTS: usize = 20;
 
+/// Configurations at random before a rule follows what it knows: a share of the budget, within bounds. Fewer make a rule settle in
+/// the first valley that it sees, and lose more on deceptive spaces than they gain on the others (measured on four recorded ones).
+const SHARE: f64 = 0.15;
+const FEWEST: usize = 8;
+const MOST: usize = 40;
+const UNKNOWN: usize = 20;
+
+/// How many configurations at random a search begins with.
+pub(super) fn first(budget: Option<usize>) -> usize {
+    budget.map_or(UNKNOWN, |n| {
+        ((n as f64 * SHARE) as usize).clamp(FEWEST, MOST)
+    })
+}
+
 /// Where a walk takes place: what is known of the space, and the dice.
 #[derive(Debug)]
 pub(super) struct Ground {
@@ -47,12 +61,7 @@ pub(super) struct Walker<W> {
 impl<W: Walk> Walker<W> {
     pub(super) fn new(space: Arc<Space>, seed: u64, walk: W) -> Walker<W> {
         Walker {
-            ground: Ground {
-                history: History::new(space),
-                ranked: vec![],
-                random: StdRng::seed_from_u64(seed),
-                tries: 0,
-            },
+            ground: Ground::new(space, seed),
             walk,
         }
     }
@@ -89,6 +98,15 @@ impl<W: Walk> Strategy for Walker<W> {
 }
 
 impl Ground {
+    fn new(space: Arc<Space>, seed: u64) -> Ground {
+        Ground {
+            history: History::new(space),
+            ranked: vec![],
+            random: StdRng::seed_from_u64(seed),
+            tries: 0,
+        }
+    }
+
     pub(super) fn space(&self) -> &Space {
         &self.history.space
     }
@@ -222,4 +240,57 @@ impl Ground {
 /// Parameters that differ.
 fn far(a: &[u16], b: &[u16]) -> usize {
     a.iter().zip(b).filter(|(a, b)| a != b).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::space::{Parameter, Restriction};
+    use crate::value::Value;
+
+    fn ground(restriction: &str) -> Ground {
+        let parameter = |name: &str| Parameter {
+            name: name.into(),
+            values: (1..=6).map(Value::Int).collect(),
+        };
+        let parameters = ["x", "y", "z"].map(parameter).to_vec();
+        let restriction = Restriction::parse(restriction, &parameters).unwrap();
+        Ground::new(
+            Arc::new(Space::new(parameters, vec![restriction]).unwrap()),
+            1,
+        )
+    }
+
+    #[test]
+    fn what_no_restriction_forbids_is_kept_and_the_rest_is_repaired_near_it() {
+        let mut ground = ground("x * y == 12");
+        let mut repaired = |digits: [u16; 3]| {
+            let id = ground.repair(&digits).unwrap();
+            ground.space().digits(id)
+        };
+        assert_eq!(repaired([2, 3, 5]), [2, 3, 5]);
+        // 3 · 5: the next y is nearer than any x.
+        assert_eq!(repaired([2, 4, 5]), [2, 3, 5]);
+        // 1 · 1 needs both changed; z is free.
+        assert_eq!(repaired([0, 0, 4])[2], 4);
+    }
+
+    #[test]
+    fn a_failure_loses_every_comparison_and_is_on_no_scale() {
+        let mut ground = ground("x > 0");
+        let [a, b, c, d] = [0, 1, 2, 3].map(ConfigurationId);
+        ground.tell(c, Outcome::Failed);
+        assert_eq!(ground.best(), None);
+        ground.tell(a, Outcome::Objective(2.0));
+        ground.tell(b, Outcome::Objective(3.0));
+        ground.tell(d, Outcome::Failed);
+        assert_eq!(ground.worse_by(b, a), 0.5);
+        assert_eq!(ground.worse_by(c, a), f64::INFINITY);
+        assert_eq!(ground.worse_by(a, c), f64::NEG_INFINITY);
+        assert_eq!(ground.worse_by(c, d), 0.0);
+        assert!(ground.is_better(a, c) && !ground.is_better(c, d));
+        assert_eq!(ground.best(), Some(a));
+        ground.tell(a, Outcome::Objective(9.0));
+        assert_eq!(ground.ranked().collect::<Vec<_>>()[..2], [b, a]);
+    }
 }

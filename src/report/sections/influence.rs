@@ -184,14 +184,17 @@ fn together(searched: &Searched<'_>, found: &Influence) -> Option<Piece> {
         })
         .collect();
     let scales: (&Scale, &Scale) = (&searched.scales[x], &searched.scales[y]);
-    let legend =
-        "green frame: holds what was kept; grey: nothing tried; quicker is brighter (log scale)";
+    let frame = match points.iter().any(|p| p.is_kept) {
+        true => "green frame: holds what was kept; ",
+        false => "",
+    };
+    let legend = format!("{frame}grey: nothing tried; quicker is brighter (log scale)");
     let sketch = heat_map(
         scales,
         &points,
         &format!("{} (best)", searched.what),
         &|v| short(v),
-        legend,
+        &legend,
     );
     let caption = format!(
         "{} over {} and {}, the two parameters that explain most: the best estimate of all evaluations with that pair of values, whatever the others were.",

@@ -77,12 +77,11 @@ impl Table<'_> {
             .filter(|t| t.verdict != Verdict::ScreenedOut || dropped <= DROPPED)
             .map(|t| self.row(&title, t))
             .collect();
-        let hidden = if is_imported {
-            all.len() - rows.len()
-        } else {
-            dropped
+        let (hidden, most) = match is_imported {
+            true => (all.len() - rows.len(), 0),
+            false => (dropped, DROPPED),
         };
-        if hidden > DROPPED || is_imported {
+        if hidden > most {
             let mut cells = vec![NONE.to_owned(); 7];
             cells[0] = format!("{title} / {}", counted(hidden as u64, "more variant"));
             cells[6] = match is_imported {
