@@ -150,7 +150,7 @@ impl<'a> Tree<'a> {
 
     fn grow(
         &mut self,
-        region: &mut Vec<Vec<bool>>,
+        region: &mut [Vec<bool>],
         seen: Vec<usize>,
         unseen: Vec<usize>,
         random: &mut StdRng,
@@ -163,7 +163,7 @@ impl<'a> Tree<'a> {
             let shares = region.iter().map(share).collect();
             self.leaves.push(Leaf {
                 value: mean,
-                region: region.clone(),
+                region: region.to_vec(),
                 shares,
             });
             self.predicted.extend(unseen.into_iter().map(|i| (i, mean)));

@@ -178,9 +178,17 @@ impl Child {
     }
 
     fn request(&mut self, request: &Request) -> Result<(), WorkerLost> {
-        let link = self.link()?;
-        send(&mut link.requests, request)
-            .map_err(|error| self.gone(&format!("it does not take orders: {error}")))
+        let has_worked = self.link.is_some();
+        let sent = send(&mut self.link()?.requests, request);
+        // One that was ended between two orders has hurt no measurement: another takes its place.
+        let sent = match sent {
+            Err(_) if has_worked => {
+                self.retire();
+                send(&mut self.link()?.requests, request)
+            }
+            sent => sent,
+        };
+        sent.map_err(|error| self.gone(&format!("it does not take orders: {error}")))
     }
 
     /// Collects the cells of a block; the last is the one in which the worker died, if it did.
