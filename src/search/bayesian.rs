@@ -30,6 +30,10 @@ pub(super) const ENTRY: StrategyEntry = StrategyEntry {
 /// Valid configurations at random before the model is asked.
 const FIRST: usize = 6;
 
+/// Draws for a central configuration, and how many of those are tried until one is valid.
+const CENTRAL: usize = 200;
+const CENTRAL_TRIES: usize = 20;
+
 /// Configurations that the model is fitted to: half of them the best, half spread over the others.
 const FITTED: usize = 200;
 
@@ -98,7 +102,8 @@ impl Bayesian {
         // Lengths are learned while the model is small; later they change little.
         let tries = match rows.len() {
             0..40 => 40,
-            n if n.is_multiple_of(5) => 20,
+            n @ 40..200 if n.is_multiple_of(5) => 20,
+            n if n.is_multiple_of(10) => 10,
             _ => 0,
         };
         let (random, start) = (&mut self.random, self.hyper.clone());
@@ -119,8 +124,26 @@ impl Bayesian {
         candidates
     }
 
+    /// The most central of some at random. At the edges of a space configurations fail, crawl and are dear; until something is
+    /// valid, that is all there is to go by.
+    fn central(&mut self) -> Option<ConfigurationId> {
+        let space = &self.history.space;
+        let drawn: Vec<_> = (0..CENTRAL)
+            .filter_map(|_| space.sample(&mut self.random))
+            .collect();
+        let (_, id) = drawn
+            .into_iter()
+            .filter(|id| self.history.is_new(*id))
+            .map(|id| (self.axes.eccentricity(&space.digits(id)), id))
+            .min_by(|a, b| a.0.total_cmp(&b.0))?;
+        self.history.ask(id).then_some(id)
+    }
+
     fn next(&mut self) -> Option<ConfigurationId> {
         let measured = self.measured();
+        if measured.is_empty() && self.failed().count() < CENTRAL_TRIES {
+            return self.central();
+        }
         if measured.len() < FIRST {
             return None;
         }

@@ -84,6 +84,17 @@ impl Axes {
             .collect()
     }
 
+    /// Mean distance from the middle of the axes that have an order, 0 to 0.5.
+    pub(super) fn eccentricity(&self, digits: &[u16]) -> f32 {
+        let distances: Vec<f32> = (self.0.iter())
+            .filter_map(|(p, axis)| match axis {
+                Axis::Ordered(at) => Some((at[usize::from(digits[*p])] - 0.5).abs()),
+                Axis::Named => None,
+            })
+            .collect();
+        distances.iter().sum::<f32>() / distances.len().max(1) as f32
+    }
+
     fn is_named(&self, axis: usize) -> bool {
         matches!(self.0[axis].1, Axis::Named)
     }
