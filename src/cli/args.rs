@@ -1,4 +1,8 @@
 //! The command line as types.
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "these comments are help texts: [repeatable] is no link"
+)]
 use super::dialect::Dialect;
 use super::simulate::strategy;
 use crate::plan::{parse_parameter, parse_value};

@@ -106,7 +106,7 @@ impl Geometry {
         self.plane.is_some() && self.common_delay.is_some()
     }
 
-    /// For each column [x][y] the square of the distance, along the array's plane, to its nearest element: O(columns × elements)
+    /// For each column `[x][y]` the square of the distance, along the array's plane, to its nearest element: O(columns × elements)
     /// where the full search is O(points × elements).
     pub(super) fn nearest(&self) -> Vec<f64> {
         let ny = self.shape[1];

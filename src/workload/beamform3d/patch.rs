@@ -71,7 +71,7 @@ enum Reach {
 /// Room that a task needs, made once a thread.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
-    /// First interval of the window, [element][depth].
+    /// First interval of the window, `[element][depth]`.
     bases: Vec<[i32; DEPTHS]>,
     reaches: Vec<u8>,
 }

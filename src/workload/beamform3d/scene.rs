@@ -90,7 +90,7 @@ pub(super) struct Scene {
     pub(super) delays: Vec<f64>,
     /// x, y, z of the grid's planes.
     pub(super) axes: [Vec<f64>; 3],
-    /// One a volume: [sample][element] of (re, im).
+    /// One a volume: `[sample][element]` of (re, im).
     pub(super) frames: Vec<Vec<[f32; 2]>>,
     /// What the generator put in; empty for signals from a file.
     pub(super) scatterers: Vec<Scatterer>,

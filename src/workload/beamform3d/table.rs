@@ -53,11 +53,11 @@ impl Stored for bf16 {
 /// Which interval's record comes next in memory.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Layout {
-    /// [interval][element] records of four.
+    /// `[interval][element]` records of four.
     SampleElement,
-    /// [element][interval] records of four.
+    /// `[element][interval]` records of four.
     ElementSample,
-    /// [element][middle re, middle im, difference re, difference im][interval]: each a plane that a vector register can look up in.
+    /// `[element][middle re, middle im, difference re, difference im][interval]`: each a plane that a vector register can look up in.
     Planes,
 }
 
