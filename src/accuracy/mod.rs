@@ -66,6 +66,17 @@ pub static METRICS: &[Metric] = &[
     },
 ];
 
+/// Which direction is better for an accuracy metric; the workload's own are distances unless they are named like a ratio.
+pub fn better(name: &str) -> Better {
+    let known = METRICS.iter().find(|m| m.name == name).map(|m| m.better);
+    let by_name = if name.starts_with("psnr") || name.starts_with("ssim") {
+        Better::Larger
+    } else {
+        Better::Smaller
+    };
+    known.unwrap_or(by_name)
+}
+
 /// One value a sample: the magnitude where the data is complex.
 fn magnitudes(values: &[f64], is_complex: bool) -> Vec<f64> {
     match is_complex {

@@ -2,7 +2,8 @@
 //! and `comparing` go about it.
 use super::Error;
 use super::comparing::RACE_ABOVE;
-use super::phase::{CANARY_FROM, CONFIRMATION_BLOCKS, most_screening_blocks};
+use super::deciding::{CONFIRMATION_BLOCKS, most_screening_blocks};
+use super::phase::CANARY_FROM;
 use super::searching::BLOCKS as SEARCH_BLOCKS;
 use super::variants::Seeking;
 use crate::plan::{Phase, Plan, Question};

@@ -2,6 +2,7 @@
 //! journal replayed in order brings an interrupted campaign back to where it was.
 mod comparing;
 mod criteria;
+mod deciding;
 mod forecast;
 mod ledger;
 mod phase;

@@ -1,14 +1,14 @@
 //! A search that learns: asks its strategy for one configuration after the other, checks it, measures it beside the reference, and
 //! tells. A hopeless configuration gets one block, a contender three; the best go on to be compared on blocks of their own.
 use super::comparing::{RACE_ABOVE, Series, TICK};
+use super::deciding::HOPELESS;
 use super::ledger::Ledger;
-use super::phase::{Desk, HOPELESS, Roster};
+use super::phase::{Desk, Roster};
 use super::variants::{Candidate, Seeking};
 use super::{Error, Event};
-use crate::accuracy::{Better, METRICS};
+use crate::accuracy::{Better, better};
 use crate::plan::{Objective, Phase};
 use crate::record::quantity;
-use crate::search;
 use crate::search::{Mixtures, Outcome, Strategy};
 use crate::space::ConfigurationId;
 use crate::stats;
@@ -81,13 +81,9 @@ fn nearest_to_best(mut tried: Vec<Tried>) -> Vec<VariantId> {
 /// From the quickest to the one that is best in something else.
 fn spread_over_front(points: &[(usize, VariantId, Vec<f64>)]) -> Vec<VariantId> {
     let values: Vec<Vec<f64>> = points.iter().map(|p| p.2.clone()).collect();
-    let mut on_front = search::front(&values);
-    on_front.sort_by(|a, b| values[*a][0].total_cmp(&values[*b][0]));
-    let n = on_front.len();
-    let step = n.div_ceil(RACE_ABOVE).max(1);
-    on_front
-        .into_iter()
-        .step_by(step)
+    let on_front = stats::front(&values);
+    let step = on_front.len().div_ceil(RACE_ABOVE).max(1);
+    (on_front.into_iter().step_by(step))
         .map(|i| points[i].1)
         .collect()
 }
@@ -247,9 +243,10 @@ impl Desk<'_> {
             return Some((peak.0 as f64).max(1.0).ln());
         }
         if let Some((_, value)) = check.accuracy.iter().find(|(n, _)| n == name) {
-            let metric = METRICS.iter().find(|m| m.name == name);
-            let is_larger_better = metric.is_some_and(|m| m.better == Better::Larger);
-            return Some(if is_larger_better { -value } else { *value });
+            return Some(match better(name) {
+                Better::Smaller => *value,
+                Better::Larger => -value,
+            });
         }
         let metric = Objective::Metric(name.into());
         let plan = self.plan;

@@ -1,5 +1,6 @@
 //! The lists of T1's `Values`: literals, `range`, `list(range(…))`, sums of lists, and comprehensions over one name, which is what the
 //! published files hold. Kernel Tuner hands these texts to `eval`; here they are data.
+use crate::space::{Operator, calculate_values, number};
 use crate::value::Value;
 
 /// More values than this are a mistake, or an attack.
@@ -219,28 +220,28 @@ impl<'a> Reader<'a> {
     fn sum(&mut self) -> Result<Value, String> {
         let mut left = self.product()?;
         loop {
-            let sign = match () {
-                () if self.takes("+") => "+",
-                () if self.takes("-") => "-",
+            let operator = match () {
+                () if self.takes("+") => Operator::Add,
+                () if self.takes("-") => Operator::Subtract,
                 () => return Ok(left),
             };
             let right = self.product()?;
-            left = self.calculate(sign, &left, &right)?;
+            left = self.calculate(operator, &left, &right)?;
         }
     }
 
     fn product(&mut self) -> Result<Value, String> {
         let mut left = self.power()?;
         loop {
-            let sign = match () {
-                () if self.takes("*") => "*",
-                () if self.takes("//") => "//",
-                () if self.takes("/") => "/",
-                () if self.takes("%") => "%",
+            let operator = match () {
+                () if self.takes("*") => Operator::Multiply,
+                () if self.takes("//") => Operator::FloorDivide,
+                () if self.takes("/") => Operator::Divide,
+                () if self.takes("%") => Operator::Modulo,
                 () => return Ok(left),
             };
             let right = self.power()?;
-            left = self.calculate(sign, &left, &right)?;
+            left = self.calculate(operator, &left, &right)?;
         }
     }
 
@@ -248,14 +249,14 @@ impl<'a> Reader<'a> {
         self.deeper(|reader| {
             if reader.takes("-") {
                 let value = reader.power()?;
-                return reader.calculate("-", &Value::Int(0), &value);
+                return reader.calculate(Operator::Subtract, &Value::Int(0), &value);
             }
             let base = reader.atom()?;
             if !reader.takes("**") {
                 return Ok(base);
             }
             let exponent = reader.power()?;
-            reader.calculate("**", &base, &exponent)
+            reader.calculate(Operator::Power, &base, &exponent)
         })
     }
 
@@ -308,72 +309,16 @@ impl<'a> Reader<'a> {
 
     fn number(&mut self) -> Result<Value, String> {
         let rest = &self.text[self.at..];
-        let mut length = rest
-            .find(|c: char| !c.is_ascii_digit() && c != '.' && c != '_')
-            .unwrap_or(rest.len());
-        if rest[length..].starts_with(['e', 'E']) {
-            let tail = rest[length + 1..].trim_start_matches(['+', '-']);
-            let digits = tail
-                .find(|c: char| !c.is_ascii_digit())
-                .unwrap_or(tail.len());
-            length = rest.len() - tail.len() + digits;
-        }
-        let written = rest[..length].replace('_', "");
-        let value = written.parse().map(Value::Int);
-        let value = value.or_else(|_| written.parse().map(Value::Float));
-        let value = value.map_err(|_| self.wrong(&format!("`{written}` is no number")))?;
+        let (value, length) = number(rest)
+            .map_err(|(why, length)| self.wrong(&format!("`{}` {why}", &rest[..length])))?;
         self.at += length;
         Ok(value)
     }
 
-    fn calculate(&self, sign: &str, a: &Value, b: &Value) -> Result<Value, String> {
-        let wrong = || self.wrong(&format!("{a} {sign} {b} cannot be calculated"));
-        if let (Value::Int(a), Value::Int(b)) = (a, b) {
-            let whole = match sign {
-                "+" => a.checked_add(*b),
-                "-" => a.checked_sub(*b),
-                "*" => a.checked_mul(*b),
-                // Rounded towards minus infinity, and a remainder of the divisor's sign.
-                "//" if *b != 0 => a.checked_div_euclid(*b).map(|q| {
-                    if *b < 0 && a.rem_euclid(*b) != 0 {
-                        q - 1
-                    } else {
-                        q
-                    }
-                }),
-                "%" if *b != 0 => a
-                    .checked_rem_euclid(*b)
-                    .map(|r| if *b < 0 && r != 0 { r + b } else { r }),
-                "**" if *b >= 0 => u32::try_from(*b).ok().and_then(|b| a.checked_pow(b)),
-                "/" | "**" if *b != 0 => return real(*a as f64, sign, *b as f64).ok_or_else(wrong),
-                _ => None,
-            };
-            return whole.map(Value::Int).ok_or_else(wrong);
-        }
-        let number = |v: &Value| match v {
-            Value::Int(i) => Some(*i as f64),
-            Value::Float(f) => Some(*f),
-            _ => None,
-        };
-        number(a)
-            .zip(number(b))
-            .and_then(|(a, b)| real(a, sign, b))
-            .ok_or_else(wrong)
+    fn calculate(&self, operator: Operator, a: &Value, b: &Value) -> Result<Value, String> {
+        calculate_values(operator, a, b)
+            .ok_or_else(|| self.wrong(&format!("{operator:?} of {a} and {b} cannot be calculated")))
     }
-}
-
-fn real(a: f64, sign: &str, b: f64) -> Option<Value> {
-    let value = match sign {
-        "+" => a + b,
-        "-" => a - b,
-        "*" => a * b,
-        "/" => a / b,
-        "//" => (a / b).floor(),
-        "%" => a - b * (a / b).floor(),
-        "**" => a.powf(b),
-        _ => return None,
-    };
-    value.is_finite().then_some(Value::Float(value))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@ mod check;
 mod command;
 mod graph;
 mod parameter;
+mod phases;
 mod reader;
 mod schema;
 mod set;

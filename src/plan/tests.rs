@@ -876,10 +876,10 @@ fn the_schema_has_the_keys_that_the_checker_accepts() {
         ("Limits", check::LIMITS_KEYS),
         ("Protocol", check::PROTOCOL_KEYS),
         ("Blocks", check::BLOCKS_KEYS),
-        ("Phase", check::PHASE_KEYS),
-        ("Search", check::SEARCH_KEYS),
-        ("Budget", check::BUDGET_KEYS),
-        ("Hypothesis", check::HYPOTHESIS_KEYS),
+        ("Phase", phases::PHASE_KEYS),
+        ("Search", phases::SEARCH_KEYS),
+        ("Budget", phases::BUDGET_KEYS),
+        ("Hypothesis", phases::HYPOTHESIS_KEYS),
     ];
     for (name, accepted) in pairs {
         let mut accepted: Vec<String> = accepted.iter().map(|k| (*k).to_owned()).collect();

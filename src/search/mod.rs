@@ -22,7 +22,7 @@ mod tournament;
 mod tpe;
 mod walk;
 
-pub use pareto::{Mixtures, front};
+pub use pareto::Mixtures;
 pub use recorded::{Recorded, Yardstick};
 pub use tournament::{Course, Figure, Replay, SHARES, Standing};
 

@@ -43,22 +43,12 @@ impl Mixtures {
     }
 }
 
-/// Indices of the points that no other one is at least as good as in everything and better in something.
-pub fn front(points: &[Vec<f64>]) -> Vec<usize> {
-    let beats = |a: &[f64], b: &[f64]| {
-        a.iter().zip(b).all(|(a, b)| a <= b) && a.iter().zip(b).any(|(a, b)| a < b)
-    };
-    (0..points.len())
-        .filter(|&i| !points.iter().any(|other| beats(other, &points[i])))
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn only_the_front_is_left_and_every_point_of_it_wins_for_some_mixture() {
+    fn every_point_of_the_front_wins_for_some_mixture_and_no_other_does() {
         let points: Vec<Vec<f64>> = [
             (1.0, 9.0),
             (2.0, 4.0),
@@ -69,7 +59,6 @@ mod tests {
         ]
         .map(|(a, b)| vec![a, b])
         .into();
-        assert_eq!(front(&points), [0, 1, 2, 3]);
         let mut mixtures = Mixtures::new(1);
         let mut wins = [0; 6];
         for _ in 0..500 {

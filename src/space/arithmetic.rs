@@ -114,6 +114,16 @@ pub(super) fn compare(
     })
 }
 
+/// What Python's operator makes of two values; absent where Python raises an error, or the result is not finite or beyond 64 bits.
+pub fn calculate_values(operator: Operator, a: &Value, b: &Value) -> Option<Value> {
+    match calculate(operator, Operand::of(a), Operand::of(b)).ok()? {
+        Operand::Bool(b) => Some(Value::Bool(b)),
+        Operand::Int(i) => Some(Value::Int(i)),
+        Operand::Float(f) => f.is_finite().then_some(Value::Float(f)),
+        Operand::Text(t) => Some(Value::Text(t.to_owned())),
+    }
+}
+
 pub(super) fn calculate<'a>(
     operator: Operator,
     a: Operand<'a>,

@@ -9,7 +9,9 @@ mod restriction;
 mod sampled;
 mod track;
 
-pub use restriction::Restriction;
+pub use arithmetic::calculate_values;
+pub use parse::number;
+pub use restriction::{Operator, Restriction};
 
 use crate::value::Value;
 use construct::Expansion;

@@ -166,8 +166,11 @@ fn tokens(text: &str) -> Result<Tokens, SpaceError> {
     Ok(found)
 }
 
-/// The number at the beginning of `rest` and its length; else why it is none.
-fn number(rest: &str) -> Result<(Value, usize), (&'static str, usize)> {
+/// The number at the beginning of `rest`, as Python writes them, and its length.
+///
+/// # Errors
+/// Why it is none, and the length of what was read.
+pub fn number(rest: &str) -> Result<(Value, usize), (&'static str, usize)> {
     let mut length = rest
         .find(|c: char| !c.is_ascii_digit() && c != '.' && c != '_')
         .unwrap_or(rest.len());

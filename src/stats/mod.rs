@@ -6,6 +6,7 @@ mod disturbance;
 mod evalue;
 mod family;
 mod forest;
+mod front;
 mod hodges_lehmann;
 mod race;
 mod signed_rank;
@@ -19,6 +20,7 @@ pub use disturbance::disturbances;
 pub use evalue::e_value;
 pub use family::{Contender, Selection, holm, select};
 pub use forest::{Factor, Importance, importance};
+pub use front::front;
 pub use race::{RACE_LOOKS, race_survivors};
 pub use spending::{Schedule, least_p};
 

@@ -1,7 +1,8 @@
-//! The objective against another quantity that should be small; the area of a point is its memory.
+//! The objective against another quantity; the area of a point is its memory.
 use super::axis::{Axis, frame, plain, remark};
 use super::sketch::{Anchor, Sketch, fitted, text_width};
 use super::theme::{BLUE, FRAME, GREY, INK, QUIET, SMALL, VERMILION, WHITE, WIDTH};
+use crate::accuracy::Better;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::report) struct Choice {
@@ -19,6 +20,7 @@ pub(in crate::report) struct Choice {
 pub(in crate::report) struct Meaning<'a> {
     pub(in crate::report) x_title: &'a str,
     pub(in crate::report) other: &'a str,
+    pub(in crate::report) better: Better,
     /// Of the other quantity.
     pub(in crate::report) limit: Option<f64>,
     pub(in crate::report) best: &'a str,
@@ -60,7 +62,14 @@ pub(in crate::report) fn pareto(
         RIGHT,
         (
             18.0,
-            &format!("{} (log scale); lower is better", meaning.other),
+            &format!(
+                "{} (log scale); {} is better",
+                meaning.other,
+                match meaning.better {
+                    Better::Smaller => "lower",
+                    Better::Larger => "higher",
+                }
+            ),
         ),
         &plain,
     );

@@ -2,6 +2,7 @@
 use super::record::declared_figure;
 use super::results::OPTIMISTIC;
 use super::search::{Evaluation, Searched};
+use crate::accuracy::{Better, better};
 use crate::plan::Objective;
 use crate::record::{Run, Trial};
 use crate::report::numbers::{NONE, Unit, figure, objective_name, small};
@@ -9,6 +10,7 @@ use crate::report::plot::pareto::{Choice, Meaning, pareto};
 use crate::report::{
     Figure, Files, Piece, Row, accuracy, columns, file_name, in_case, listed, metric, variants,
 };
+use crate::stats::front;
 use crate::trial::Verdict;
 use crate::value::{Bytes, Nanoseconds};
 
@@ -89,6 +91,7 @@ fn of_case(run: &Run, case: &str) -> Vec<Piece> {
             &Meaning {
                 x_title: &format!("{} (median, log scale)", unit.head(&what.to_lowercase())),
                 other: name,
+                better: Better::Smaller,
                 limit,
                 best: "blue: nothing measured is both quicker and more accurate",
             },
@@ -135,25 +138,6 @@ fn measured<'a>(run: &'a Run, case: &str, metric: &str) -> Vec<(String, &'a Tria
     found
 }
 
-/// Points that no other equals or beats in everything, by their first quantity. All should be small.
-fn front(points: &[Vec<f64>]) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..points.len()).collect();
-    let first_difference = |a: usize, b: usize| {
-        let pairs = points[a].iter().zip(&points[b]);
-        pairs.map(|(x, y)| x.total_cmp(y)).find(|o| o.is_ne())
-    };
-    order.sort_by(|&a, &b| first_difference(a, b).unwrap_or(a.cmp(&b)));
-    let mut front: Vec<usize> = vec![];
-    // What beats a point comes before it, or is itself beaten by one that does.
-    for i in order {
-        let beats = |f: &usize| points[*f].iter().zip(&points[i]).all(|(x, y)| x <= y);
-        if !front.iter().any(beats) {
-            front.push(i);
-        }
-    }
-    front
-}
-
 /// As the tables show it: errors and sizes that differ by less are one.
 fn two_digits(value: f64) -> f64 {
     format!("{value:.1e}").parse().unwrap_or(value)
@@ -162,25 +146,30 @@ fn two_digits(value: f64) -> f64 {
 /// More rows of a front than this are a list that nobody reads.
 const ROWS: usize = 24;
 
-/// A quantity beside the objective that a search's configurations are judged by: less is better.
+/// A quantity beside the objective that a search's configurations are judged by.
 struct Quantity {
     name: String,
+    better: Better,
     /// Its name with the unit of an axis, and that unit's size.
     axis: (String, f64),
     values: Vec<f64>,
     show: fn(f64) -> String,
 }
 
-/// The front of a search over the objective, memory and accuracy. Where nothing but accuracy differs, the picture of the whole
-/// case shows it.
+/// The front of a search over the objective and what the plan names in `pareto`, else memory and accuracy; then, where nothing but
+/// accuracy differs, the picture of the whole case shows it.
 pub(super) fn of_search(run: &Run, searched: &Searched<'_>) -> Vec<Piece> {
     let timed: Vec<(&Evaluation<'_>, f64)> = searched.measured().collect();
     let quantities = quantities(run, searched, &timed);
-    let Some(other) = quantities.first().filter(|q| q.name != metric(run).0) else {
+    let is_asked = !searched.pareto.is_empty();
+    let Some(other) = (quantities.first()).filter(|q| is_asked || q.name != metric(run).0) else {
         return vec![];
     };
     let all = |i: usize| {
-        let others = quantities.iter().map(|q| two_digits(q.values[i]));
+        let others = quantities.iter().map(|q| match q.better {
+            Better::Smaller => two_digits(q.values[i]),
+            Better::Larger => -two_digits(q.values[i]),
+        });
         std::iter::once(timed[i].1).chain(others).collect()
     };
     let points: Vec<Vec<f64>> = (0..timed.len()).map(all).collect();
@@ -215,6 +204,7 @@ pub(super) fn of_search(run: &Run, searched: &Searched<'_>) -> Vec<Piece> {
         &Meaning {
             x_title: &format!("{} (log scale)", searched.what),
             other: &other.axis.0,
+            better: other.better,
             limit: limit.map(|b| b.0 as f64 / MEBIBYTE),
             best: &best,
         },
@@ -247,6 +237,7 @@ fn quantities(
     timed: &[(&Evaluation<'_>, f64)],
 ) -> Vec<Quantity> {
     let quantity = |name: &str, axis: (&str, f64), of: &dyn Fn(&Trial) -> Option<f64>, show| {
+        let is_accuracy = timed.iter().any(|(e, _)| accuracy(e.trial, name).is_some());
         let values: Option<Vec<f64>> = timed.iter().map(|(e, _)| of(e.trial)).collect();
         let values = values.filter(|all| all.iter().all(|v| v.is_finite() && *v >= 0.0))?;
         let differs = values
@@ -254,6 +245,10 @@ fn quantities(
             .any(|v| two_digits(*v) != two_digits(values[0]));
         differs.then(|| Quantity {
             name: name.to_owned(),
+            better: match is_accuracy {
+                true => better(name),
+                false => Better::Smaller,
+            },
             axis: (format!("{name}{}", axis.0), axis.1),
             values,
             show,
@@ -261,6 +256,22 @@ fn quantities(
     };
     let objective = &run.header.plan.objective;
     let memory = |t: &Trial| t.host_peak.or(t.device_peak).map(|b| b.0 as f64);
+    if !searched.pareto.is_empty() {
+        let declared = |t: &Trial, name: &str| {
+            let found = t.metrics.iter().find(|(n, _)| n == name);
+            found.map(|(_, v)| *v)
+        };
+        let of = |name: &String| match name.as_str() {
+            "peak_memory" => quantity(MEMORY, (", MiB", MEBIBYTE), &memory, |v| {
+                Bytes(v as u64).to_string()
+            }),
+            _ => {
+                let value = |t: &Trial| accuracy(t, name).or_else(|| declared(t, name));
+                quantity(name, ("", 1.0), &value, small)
+            }
+        };
+        return searched.pareto.iter().filter_map(of).collect();
+    }
     let (metric, _) = metric(run);
     let mut found = vec![];
     if !matches!(objective, Objective::Runtime | Objective::DeviceTime) {
@@ -279,7 +290,7 @@ fn quantities(
     found
 }
 
-/// The front with everything that is known of it; declared metrics have no direction in a plan, so they decide nothing.
+/// The front with everything that is known of it; metrics that the plan's `pareto` does not name decide nothing.
 fn table(
     searched: &Searched<'_>,
     timed: &[(&Evaluation<'_>, f64)],
@@ -288,7 +299,8 @@ fn table(
 ) -> Piece {
     let mut declared: Vec<&str> = vec![];
     for (name, _) in front.iter().flat_map(|&i| &timed[i].0.trial.metrics) {
-        if !declared.contains(&name.as_str()) {
+        let is_decisive = quantities.iter().any(|q| q.name == *name);
+        if !is_decisive && !declared.contains(&name.as_str()) {
             declared.push(name);
         }
     }
@@ -314,31 +326,5 @@ fn table(
     Piece::Table {
         header: columns(&header),
         rows: rows.collect(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_front_is_what_nothing_beats_in_everything() {
-        let points = [
-            [3.0, 0.0],
-            [1.0, 1e-2],
-            [2.0, 1e-3],
-            [2.5, 1e-2],
-            [2.0, 1e-2],
-        ];
-        assert_eq!(front(&points.map(Vec::from)), [1, 2, 0]);
-        let three = [
-            [1.0, 5.0, 2.0],
-            [2.0, 4.0, 2.0],
-            [2.0, 4.0, 1.0],
-            [3.0, 6.0, 0.0],
-            [3.0, 6.0, 0.0],
-        ];
-        assert_eq!(front(&three.map(Vec::from)), [0, 2, 3]);
-        assert!(front(&[]).is_empty());
     }
 }

@@ -3,7 +3,7 @@
 use super::results::OPTIMISTIC;
 use super::shapes::{Cells, collect, scale};
 use super::{excluded, influence, pareto};
-use crate::plan::{Phase, Question};
+use crate::plan::{Phase, Question, Search};
 use crate::record::{PhaseOutcome, Run, Trial};
 use crate::report::numbers::{NONE, Unit, objective_name, percent, with_interval};
 use crate::report::plot::convergence::{DOTS, Step, convergence};
@@ -25,6 +25,8 @@ pub(super) struct Searched<'a> {
     /// Of the figures' files.
     pub(super) stem: &'a str,
     pub(super) parameters: &'a [Parameter],
+    /// What was searched for together with the objective.
+    pub(super) pareto: &'a [String],
     pub(super) scales: Vec<Scale>,
     /// In the order in which the strategy asked for them.
     pub(super) evaluations: Vec<Evaluation<'a>>,
@@ -61,7 +63,7 @@ pub(in crate::report) fn pieces(
     let Question::Search(search) = &phase.question else {
         return vec![];
     };
-    let searched = Searched::of(run, outcome, &search.parameters, stem);
+    let searched = Searched::of(run, outcome, search, stem);
     if searched.evaluations.is_empty() {
         return vec![];
     }
@@ -82,9 +84,10 @@ impl<'a> Searched<'a> {
     fn of(
         run: &'a Run,
         outcome: &'a PhaseOutcome,
-        parameters: &'a [Parameter],
+        search: &'a Search,
         stem: &'a str,
     ) -> Searched<'a> {
+        let parameters = &search.parameters[..];
         let trials = variants(run, outcome);
         let scales: Vec<Scale> = parameters.iter().map(|p| scale(p, &trials)).collect();
         let unit = Unit::of_trials(run, trials.iter().copied());
@@ -124,6 +127,7 @@ impl<'a> Searched<'a> {
             title: phase_title(outcome),
             stem,
             parameters,
+            pareto: &search.pareto,
             evaluations: asked.into_iter().filter_map(evaluation).collect(),
             kept: place(&outcome.kept),
             reference: references.first().and_then(|t| value(t)),

@@ -1,43 +1,8 @@
 //! Other tuners' files as a user meets them: imported, exported, replayed.
-#![allow(
-    clippy::disallowed_methods,
-    reason = "tests start the program and make its files"
-)]
+use super::{command, phasetune, refused, said, text};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Output};
-
-fn phasetune(folder: &Path, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_phasetune"));
-    command.args(arguments).current_dir(folder);
-    for name in ["COLUMNS", "NO_COLOR", "CLICOLOR_FORCE", "RUST_BACKTRACE"] {
-        command.env_remove(name);
-    }
-    command.output().unwrap()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// What it says on stdout when all goes well.
-fn said(folder: &Path, arguments: &[&str]) -> String {
-    let output = phasetune(folder, arguments);
-    assert!(
-        output.status.success(),
-        "{arguments:?}: {}{}",
-        text(&output.stdout),
-        text(&output.stderr)
-    );
-    text(&output.stdout)
-}
-
-/// What it complains of on stderr, with its status.
-fn refused(folder: &Path, arguments: &[&str]) -> (i32, String) {
-    let output = phasetune(folder, arguments);
-    (output.status.code().unwrap(), text(&output.stderr))
-}
 
 fn json_of(folder: &Path, arguments: &[&str]) -> Value {
     serde_json::from_str(&said(folder, arguments)).unwrap()
@@ -313,18 +278,18 @@ const PINNED: (f64, f64, f64, f64) = (
 fn traces_are_the_same_for_any_number_of_threads_and_say_what_failed() {
     let folder = folder_with("bowl.json", &cache("}\n}"));
     let traces = |threads: &str| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_phasetune"));
-        command
-            .current_dir(folder.path())
-            .env("RAYON_NUM_THREADS", threads);
-        command.args([
-            "simulate",
-            "bowl.json",
-            "--strategy",
-            "random,exhaustive",
-            "--seed",
-            "7",
-        ]);
+        let mut command = command(
+            folder.path(),
+            &[
+                "simulate",
+                "bowl.json",
+                "--strategy",
+                "random,exhaustive",
+                "--seed",
+                "7",
+            ],
+        );
+        command.env("RAYON_NUM_THREADS", threads);
         command.args([
             "--repeats",
             "9",

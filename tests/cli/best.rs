@@ -1,44 +1,7 @@
 //! What a run found, used afterwards: exported as source code, looked up for another problem size; and how a search is told what
 //! it may cost.
-#![allow(
-    clippy::disallowed_methods,
-    reason = "tests start the program and make its files"
-)]
+use super::{phasetune, refused, said, text};
 use std::path::Path;
-use std::process::{Command, Output};
-
-fn command(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_phasetune"));
-    command.args(arguments).current_dir(folder);
-    for name in ["COLUMNS", "NO_COLOR", "CLICOLOR_FORCE", "RUST_BACKTRACE"] {
-        command.env_remove(name);
-    }
-    command
-}
-
-fn phasetune(folder: &Path, arguments: &[&str]) -> Output {
-    command(folder, arguments).output().unwrap()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-fn said(folder: &Path, arguments: &[&str]) -> String {
-    let output = phasetune(folder, arguments);
-    assert!(
-        output.status.success(),
-        "{arguments:?}: {}{}",
-        text(&output.stdout),
-        text(&output.stderr)
-    );
-    text(&output.stdout)
-}
-
-fn refused(folder: &Path, arguments: &[&str]) -> (i32, String) {
-    let output = phasetune(folder, arguments);
-    (output.status.code().unwrap(), text(&output.stderr))
-}
 
 fn json(folder: &Path, arguments: &[&str]) -> serde_json::Value {
     serde_json::from_str(&said(folder, arguments)).unwrap()
