@@ -77,6 +77,14 @@ pub fn better(name: &str) -> Better {
     known.unwrap_or(by_name)
 }
 
+/// Whether a metric's value keeps its limit. NaN keeps none.
+pub fn is_within(name: &str, value: f64, limit: f64) -> bool {
+    match better(name) {
+        Better::Smaller => value <= limit,
+        Better::Larger => value >= limit,
+    }
+}
+
 /// One value a sample: the magnitude where the data is complex.
 fn magnitudes(values: &[f64], is_complex: bool) -> Vec<f64> {
     match is_complex {

@@ -89,12 +89,12 @@ pub(super) fn measure(
         let (ranked, series) = board.race(rivals, most, Nanoseconds(left * RACE_SHARE))?;
         findings.race = Some(series);
         rivals = ranked;
-        // Fewer that can be decided are worth more than many that cannot.
-        while !fits(board, &rivals) {
-            rivals.pop();
-        }
-        rivals.sort();
     }
+    // What was raced or found comes best first. Fewer that can be decided are worth more than many that cannot.
+    while !fits(board, &rivals) {
+        rivals.pop();
+    }
+    rivals.sort();
     if board.endings.contains_key(&reference) {
         return Ok(findings);
     }

@@ -15,12 +15,11 @@ mod variants;
 pub use forecast::{FINAL_BLOCKS, Forecast, forecast};
 pub use sessions::{calibrate, compare};
 
-use crate::plan::{Case, DeviceChoice, Keep, Phase, Plan, Question};
+use crate::plan::{Case, DeviceChoice, Phase, Plan};
 use crate::record::{
     Calibration, Ceilings, CriterionOutcome, Entry, Environment, FINAL_PHASE, Final, Header,
     PhaseOutcome, Store, StoreError, Trial,
 };
-use crate::space::Configuration;
 use crate::trial::{Ending, Purpose, VariantId};
 use crate::value::Nanoseconds;
 use crate::worker::{Child, LoadOrder, Runner, WorkerLost};
@@ -241,7 +240,10 @@ pub(crate) fn run_with<'a>(
             ended.insert(phase.name.clone(), outcome.clone());
             outcomes.push(outcome);
         }
-        let last = final_configuration(plan, &ended);
+        let last = (plan.last_phase())
+            .and_then(|phase| ended.get(&phase.name))
+            .map_or(&plan.baseline, |outcome| &outcome.kept)
+            .clone();
         finals.push(desk.confirm_final(&last, &mut ledger)?);
     }
     observer.event(&Event::CampaignEnded { finals: &finals });
@@ -252,17 +254,6 @@ pub(crate) fn run_with<'a>(
         outcomes,
         finals,
     })
-}
-
-/// What the last phase that keeps something hands on: the last `combine`, else the last phase of the plan. Configurations of
-/// several ends of the graph are never merged, since nobody measured them together.
-fn final_configuration(plan: &Plan, ended: &BTreeMap<String, PhaseOutcome>) -> Configuration {
-    let keeps = |phase: &&Phase| phase.keep == Keep::Best;
-    let combine = |phase: &&Phase| matches!(phase.question, Question::Combine(_));
-    let last = plan.phases.iter().filter(keeps).rfind(combine);
-    let last = last.or_else(|| plan.phases.iter().rfind(keeps));
-    last.and_then(|phase| ended.get(&phase.name))
-        .map_or_else(|| plan.baseline.clone(), |outcome| outcome.kept.clone())
 }
 
 /// The header of a run: what is known before anything is measured.

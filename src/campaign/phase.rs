@@ -4,7 +4,7 @@ use super::deciding::{CONFIRMATION_BLOCKS, Findings, detectable, judge, measure,
 use super::ledger::Ledger;
 use super::variants::{Candidate, Candidates, Seeking, candidates, reference};
 use super::{Error, Event, FINAL, Observer, criteria, device_name, expected_file, picture_folder};
-use crate::accuracy::{Better, better};
+use crate::accuracy::is_within;
 use crate::measure::{CheckOrder, Checked, ExpectOrder};
 use crate::plan::{Case, Keep, Phase, Plan, Question, WorkloadChoice};
 use crate::record::{Final, Header, PhaseOutcome, Trial};
@@ -278,11 +278,7 @@ impl<'a> Desk<'a> {
             let Some((_, value)) = checked.accuracy.iter().find(|(n, _)| n == name) else {
                 continue;
             };
-            let passes = match better(name) {
-                Better::Smaller => value <= limit,
-                Better::Larger => value >= limit,
-            };
-            if !passes {
+            if !is_within(name, *value, *limit) {
                 let message = format!("{name} is {value:.3e}, the limit is {limit:e}");
                 return Some((Verdict::Inaccurate, message));
             }

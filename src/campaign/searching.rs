@@ -31,6 +31,7 @@ const SHARE: f64 = 0.6;
 
 /// What a search leaves to be compared.
 pub(super) struct Searched {
+    /// The most promising first.
     pub(super) finalists: Vec<VariantId>,
     pub(super) series: Series,
     pub(super) measured: Vec<Block>,
@@ -207,7 +208,6 @@ impl Desk<'_> {
                 spread_over_front(&points)
             }
         };
-        searched.finalists.sort();
         Ok(searched)
     }
 

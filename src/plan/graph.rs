@@ -1,5 +1,5 @@
 //! The order of phases: which comes after which, cycles, and parents that may keep different values of one parameter.
-use super::{Phase, Question};
+use super::{Keep, Phase, Plan, Question};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Phase {
@@ -10,6 +10,17 @@ impl Phase {
             all.extend(names.iter().map(String::as_str));
         }
         all
+    }
+}
+
+impl Plan {
+    /// The phase that hands on the final configuration: the last `combine`, else the last of the plan; of those that keep
+    /// something. Configurations of several ends of the graph are never merged, since nobody measured them together.
+    pub fn last_phase(&self) -> Option<&Phase> {
+        let keeps = |phase: &&Phase| phase.keep == Keep::Best;
+        let combine = |phase: &&Phase| matches!(phase.question, Question::Combine(_));
+        let last = self.phases.iter().filter(keeps).rfind(combine);
+        last.or_else(|| self.phases.iter().rfind(keeps))
     }
 }
 

@@ -13,8 +13,8 @@ mod write;
 pub use sections::recommended::yaml as baseline_yaml;
 pub use write::{ReportError, write};
 
-use crate::plan::Objective;
-use crate::record::{PhaseOutcome, Run, Trial};
+use crate::plan::{Objective, Phase, Question};
+use crate::record::{Final, PhaseOutcome, Run, Trial};
 use crate::stats::Comparison;
 use crate::trial::Verdict;
 use crate::value::{Bytes, Nanoseconds};
@@ -199,6 +199,36 @@ fn variants<'a>(run: &'a Run, outcome: &'a PhaseOutcome) -> Vec<&'a Trial> {
 fn kept<'a>(run: &'a Run, outcome: &'a PhaseOutcome) -> Option<&'a Trial> {
     let name = outcome.kept_variant.as_ref()?;
     variants(run, outcome).into_iter().find(|t| &t.name == name)
+}
+
+/// The phases that the final configuration of a case comes from, in the plan's order: the last one and what that builds on. Of
+/// what it combines only those whose own winner is part of it.
+fn way<'a>(run: &'a Run, last: &Final) -> Vec<&'a PhaseOutcome> {
+    let plan = &run.header.plan;
+    let outcome = |name: &str| {
+        let here = |o: &&PhaseOutcome| o.case == last.case && o.phase == name;
+        run.outcomes.iter().find(here)
+    };
+    let is_part = |name: &&String| {
+        outcome(name).is_some_and(|o| {
+            let changes = o.kept.changes_from(&o.reference);
+            (changes.iter()).all(|(name, value)| last.configuration.get(name) == Some(value))
+        })
+    };
+    let mut found = BTreeSet::new();
+    let mut left: Vec<&Phase> = plan.last_phase().into_iter().collect();
+    while let Some(phase) = left.pop() {
+        if !found.insert(phase.name.as_str()) {
+            continue;
+        }
+        let mut parents: Vec<&String> = phase.after.iter().collect();
+        if let Question::Combine(names) = &phase.question {
+            parents.extend(names.iter().filter(is_part));
+        }
+        left.extend(plan.phases.iter().filter(|p| parents.contains(&&p.name)));
+    }
+    let on_it = |o: &&PhaseOutcome| o.case == last.case && found.contains(o.phase.as_str());
+    run.outcomes.iter().filter(on_it).collect()
 }
 
 /// What is known best of a variant against its reference, and whether it was confirmed on fresh blocks.

@@ -9,6 +9,7 @@ use super::fixture::{HOSTILE, TUNE, run, searched};
 use super::{Figure, Piece, document, markdown, sections, write};
 use crate::record::Run;
 use crate::trial::Verdict;
+use crate::value::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -137,6 +138,21 @@ fn nothing_overlaps_and_nothing_is_cut() {
         let crowded = figure.sketch.crowded();
         assert!(crowded.is_empty(), "{}: {crowded:#?}", figure.file);
     }
+}
+
+#[test]
+fn only_what_led_to_the_final_configuration_is_on_the_way() {
+    let (_folder, mut run) = fixture();
+    let names = |run: &Run| -> Vec<String> {
+        let way = super::way(run, &run.finals[0]);
+        way.into_iter().map(|o| o.phase.clone()).collect()
+    };
+    // `search` keeps something, too, but nothing builds on it.
+    assert_eq!(names(&run), ["baseline", HOSTILE, "sweep", "combined"]);
+    let sweep = run.outcomes.iter_mut().find(|o| o.phase == "sweep");
+    let sweep = sweep.expect("of the fixture");
+    sweep.kept = sweep.kept.with(&[("tile".into(), Value::Int(32))]);
+    assert_eq!(names(&run), ["baseline", HOSTILE, "combined"]);
 }
 
 #[test]

@@ -40,8 +40,8 @@ const FITTED: usize = 200;
 /// Failed configurations among them.
 const FAILED: usize = 100;
 
-/// What is worse than the median by more than the median is worse than the best is only known to be bad.
-const CEILING: f64 = 1.0;
+/// What is worse than the median by so many times what the median is worse than the best is only known to be bad.
+const CEILING: f64 = 3.0;
 
 /// Neighbours of so many best are candidates, and so many configurations at random.
 const TOP: usize = 5;
@@ -120,7 +120,6 @@ impl Bayesian {
             .flat_map(|(_, id)| space.neighbours(*id, Neighbourhood::Hamming))
             .collect();
         candidates.extend((0..DRAWN).filter_map(|_| space.sample(&mut self.random)));
-        candidates.retain(|id| self.history.is_new(*id));
         candidates
     }
 
@@ -139,6 +138,43 @@ impl Bayesian {
         self.history.ask(id).then_some(id)
     }
 
+    /// The new one with the most expected improvement for its cost, and how much that is.
+    fn most_promising(
+        &self,
+        process: &Process,
+        price: &Price,
+        candidates: impl IntoIterator<Item = ConfigurationId>,
+    ) -> Option<(f64, ConfigurationId)> {
+        // Its improvement if nothing near it had been measured is cheap to know, and the most that it can be.
+        let prior = process.prior_deviation();
+        let mut outlooks: Vec<_> = (candidates.into_iter())
+            .filter(|id| self.history.is_new(*id))
+            .map(|id| {
+                let point = self.point(id);
+                let outlook = process.outlook(&point);
+                let worth = price.seconds(&point).powf(-THRIFT);
+                let most = expected_improvement(outlook.mean, prior) * worth;
+                (most, id, worth, outlook)
+            })
+            .collect();
+        outlooks.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        let mut best: Option<(f64, ConfigurationId)> = None;
+        for (most, id, worth, outlook) in outlooks {
+            let least = best.map_or(f64::NEG_INFINITY, |b| b.0);
+            if most < least {
+                break;
+            }
+            let mean = outlook.mean;
+            let promise = |deviation| expected_improvement(mean, deviation) * worth;
+            let deviation = process.deviation(outlook, |d| promise(d) >= least);
+            let better = |promise: &f64| best.is_none_or(|b| *promise > b.0);
+            if let Some(promise) = deviation.map(promise).filter(better) {
+                best = Some((promise, id));
+            }
+        }
+        best
+    }
+
     fn next(&mut self) -> Option<ConfigurationId> {
         let measured = self.measured();
         if measured.is_empty() && self.failed().count() < CENTRAL_TRIES {
@@ -151,26 +187,13 @@ impl Bayesian {
         let candidates = self.candidates(&measured);
         let price =
             Price::fit((self.seconds.iter()).map(|(id, seconds)| (self.point(*id), *seconds)));
-        let score = |id: ConfigurationId| {
-            let point = self.point(id);
-            let (mean, deviation) = process.predict(&point);
-            let improvement = expected_improvement(mean, deviation);
-            (improvement * price.seconds(&point).powf(-THRIFT), id)
-        };
-        let better = |a: &(f64, ConfigurationId), b: &(f64, ConfigurationId)| {
-            a.0.total_cmp(&b.0).then(b.1.cmp(&a.1))
-        };
-        let mut best = candidates.into_iter().map(score).max_by(better)?;
+        let mut best = self.most_promising(&process, &price, candidates)?;
         for _ in 0..CLIMB {
             let around = self
                 .history
                 .space
                 .neighbours(best.1, Neighbourhood::Hamming);
-            let up = (around.into_iter())
-                .filter(|id| self.history.is_new(*id))
-                .map(score)
-                .max_by(better);
-            match up {
+            match self.most_promising(&process, &price, around) {
                 Some(up) if up.0 > best.0 => best = up,
                 _ => break,
             }

@@ -3,10 +3,14 @@
 use crate::space::{Parameter, Space};
 use crate::value::Value;
 
-/// Coordinates of a parameter's values: sizes by their logarithm, other numbers by themselves, both in [0, 1]; names have no order.
+/// Coordinates of a parameter's values, in [0, 1].
 #[derive(Clone, Debug)]
 pub(super) enum Axis {
+    /// Sizes by their logarithm, other numbers by themselves.
     Ordered(Vec<f32>),
+    /// How often sizes can be halved: machines like multiples of their own.
+    Halved(Vec<f32>),
+    /// Names have no order.
     Named,
 }
 
@@ -31,20 +35,35 @@ impl Axis {
                 (l.min(*v), m.max(*v))
             });
         let is_scale = least > 0.0 && most >= 4.0 * least;
-        let scaled = |v: f64| if is_scale { v.ln() } else { v };
-        let (low, high) = (scaled(least), scaled(most));
-        let width = (high - low).max(1e-9);
-        Axis::Ordered(
-            numbers
-                .iter()
-                .map(|v| ((scaled(*v) - low) / width) as f32)
-                .collect(),
-        )
+        let scaled = |v: &f64| if is_scale { v.ln() } else { *v };
+        Axis::Ordered(spread(numbers.iter().map(scaled)))
+    }
+
+    /// Absent where the order says it already: names, few values, powers of two, and what cannot be told apart by it.
+    fn halved(parameter: &Parameter) -> Option<Axis> {
+        let sizes: Option<Vec<i64>> = (parameter.values.iter())
+            .map(|v| match v {
+                Value::Int(i) if *i > 0 => Some(*i),
+                _ => None,
+            })
+            .collect();
+        let sizes = sizes.filter(|s| s.len() > FEW && s.iter().any(|s| s.count_ones() > 1))?;
+        let halvings = || sizes.iter().map(|s| s.trailing_zeros());
+        let differ = halvings().min() != halvings().max();
+        differ.then(|| Axis::Halved(spread(halvings().map(f64::from))))
     }
 }
 
+/// Shifted and scaled to [0, 1].
+fn spread(values: impl Iterator<Item = f64> + Clone) -> Vec<f32> {
+    let low = values.clone().fold(f64::INFINITY, f64::min);
+    let high = values.clone().fold(f64::NEG_INFINITY, f64::max);
+    let width = (high - low).max(1e-9);
+    values.map(|v| ((v - low) / width) as f32).collect()
+}
+
 /// The axes of those parameters that have a choice. Few numbers may be names in disguise (method 0, 1, 2), so they have both an
-/// axis with their order and one without; the lengths say which matters.
+/// axis with their order and one without; many sizes have one that says how often they can be halved. The lengths say which matters.
 #[derive(Clone, Debug)]
 pub(super) struct Axes(Vec<(usize, Axis)>);
 
@@ -65,6 +84,7 @@ impl Axes {
                 axes.push((i, Axis::Named));
             }
             axes.push((i, axis));
+            axes.extend(Axis::halved(p).map(|halved| (i, halved)));
         }
         Axes(axes)
     }
@@ -78,7 +98,7 @@ impl Axes {
         self.0
             .iter()
             .map(|(p, axis)| match axis {
-                Axis::Ordered(at) => at[usize::from(digits[*p])],
+                Axis::Ordered(at) | Axis::Halved(at) => at[usize::from(digits[*p])],
                 Axis::Named => f32::from(digits[*p]),
             })
             .collect()
@@ -89,7 +109,7 @@ impl Axes {
         let distances: Vec<f32> = (self.0.iter())
             .filter_map(|(p, axis)| match axis {
                 Axis::Ordered(at) => Some((at[usize::from(digits[*p])] - 0.5).abs()),
-                Axis::Named => None,
+                Axis::Halved(_) | Axis::Named => None,
             })
             .collect();
         distances.iter().sum::<f32>() / distances.len().max(1) as f32
@@ -117,12 +137,16 @@ impl Hyper {
     }
 }
 
+/// The coordinates of all rows on one axis.
+#[derive(Debug)]
+struct Column {
+    at: Vec<f32>,
+    is_named: bool,
+}
+
 #[derive(Debug)]
 pub(super) struct Process {
-    /// Coordinates times the inverse lengths.
-    points: Vec<Vec<f64>>,
-    inverse: Vec<f64>,
-    named: Vec<bool>,
+    columns: Vec<Column>,
     hyper: Hyper,
     /// Lower triangle, row after row.
     factor: Vec<f64>,
@@ -144,8 +168,13 @@ impl Process {
         let n = values.len() as f64;
         let mean = values.iter().sum::<f64>() / n;
         let centred: Vec<f64> = values.iter().map(|v| v - mean).collect();
-        let named: Vec<bool> = (0..axes.len()).map(|a| axes.is_named(a)).collect();
-        let evaluate = |hyper: &Hyper| likelihood(points, &centred, hyper, &named);
+        let column = |a: usize| Column {
+            at: points.iter().map(|p| p[a]).collect(),
+            is_named: axes.is_named(a),
+        };
+        let columns: Vec<Column> = (0..axes.len()).map(column).collect();
+        let squares = squares(&columns);
+        let evaluate = |hyper: &Hyper| likelihood(&squares, &centred, hyper);
         let mut best = start;
         let mut found = evaluate(&best);
         for i in 0..tries {
@@ -167,11 +196,8 @@ impl Process {
                 (best, found) = (next, tried);
             }
         }
-        let inverse: Vec<f64> = best.inverse.iter().map(|l| l.exp()).collect();
         Process {
-            points: points.iter().map(|p| scaled(p, &inverse)).collect(),
-            inverse,
-            named,
+            columns,
             hyper: best,
             factor: found.factor,
             weights: found.weights,
@@ -184,22 +210,59 @@ impl Process {
         &self.hyper
     }
 
-    /// Mean and standard deviation.
-    pub(super) fn predict(&self, point: &[f32]) -> (f64, f64) {
-        let point = scaled(point, &self.inverse);
-        let mut k: Vec<f64> = self
-            .points
-            .iter()
-            .map(|p| kernel(p, &point, &self.inverse, &self.named))
-            .collect();
-        let mean: f64 = k.iter().zip(&self.weights).map(|(k, w)| k * w).sum();
-        solve_lower(&self.factor, &mut k);
-        let explained: f64 = k.iter().map(|v| v * v).sum();
-        (
-            self.mean + mean,
-            (self.scale * (1.0 - explained).max(1e-9)).sqrt(),
-        )
+    /// Standard deviation where nothing near was measured.
+    pub(super) fn prior_deviation(&self) -> f64 {
+        self.scale.sqrt()
     }
+
+    /// What is expected at a point.
+    pub(super) fn outlook(&self, point: &[f32]) -> Outlook {
+        let mut correlations = vec![0.0; self.weights.len()];
+        for ((column, x), inverse) in self.columns.iter().zip(point).zip(&self.hyper.inverse) {
+            let weight = (2.0 * inverse).exp();
+            for (sum, y) in correlations.iter_mut().zip(&column.at) {
+                *sum += weight * f64::from(square(*x, *y, column.is_named));
+            }
+        }
+        correlations.iter_mut().for_each(|c| *c = matern(*c));
+        Outlook {
+            mean: self.mean + dot(&correlations, &self.weights),
+            correlations,
+        }
+    }
+
+    /// The standard deviation of an outlook. The more rows are taken into account, the smaller it is: absent as soon as it is not
+    /// enough any more, since all of them take ten times as long as the mean.
+    pub(super) fn deviation(
+        &self,
+        outlook: Outlook,
+        is_enough: impl Fn(f64) -> bool,
+    ) -> Option<f64> {
+        let left = |explained: f64| (self.scale * (1.0 - explained).max(1e-9)).sqrt();
+        let mut values = outlook.correlations;
+        let (mut explained, mut start) = (0.0, 0);
+        for i in 0..values.len() {
+            let row = &self.factor[start..=start + i];
+            values[i] = (values[i] - dot(&row[..i], &values[..i])) / row[i];
+            explained += values[i] * values[i];
+            start += i + 1;
+            if i % ROWS_A_LOOK == ROWS_A_LOOK - 1 && !is_enough(left(explained)) {
+                return None;
+            }
+        }
+        Some(left(explained))
+    }
+}
+
+/// Rows after which it is looked whether a deviation can still be enough.
+const ROWS_A_LOOK: usize = 16;
+
+/// What a [`Process`] expects at a point.
+#[derive(Debug)]
+pub(super) struct Outlook {
+    pub(super) mean: f64,
+    /// Between the point and every row.
+    correlations: Vec<f64>,
 }
 
 fn normal(random: &mut impl FnMut() -> f64) -> f64 {
@@ -207,27 +270,31 @@ fn normal(random: &mut impl FnMut() -> f64) -> f64 {
     radius * (std::f64::consts::TAU * random()).cos()
 }
 
-fn scaled(point: &[f32], inverse: &[f64]) -> Vec<f64> {
-    point
-        .iter()
-        .zip(inverse)
-        .map(|(x, l)| f64::from(*x) * l)
-        .collect()
-}
-
-/// Matérn 5/2 of the distance between scaled points; two names differ by one, whichever they are.
-fn kernel(a: &[f64], b: &[f64], inverse: &[f64], named: &[bool]) -> f64 {
-    let mut square = 0.0;
-    for i in 0..a.len() {
-        let d = a[i] - b[i];
-        square += if named[i] && d != 0.0 {
-            inverse[i] * inverse[i]
-        } else {
-            d * d
-        };
-    }
+/// Matérn 5/2 of a squared distance.
+fn matern(square: f64) -> f64 {
     let r = (5.0 * square).sqrt();
     (1.0 + r + r * r / 3.0) * (-r).exp()
+}
+
+/// Of two coordinates; two names differ by one, whichever they are.
+fn square(x: f32, y: f32, is_named: bool) -> f32 {
+    match is_named {
+        true => f32::from(u8::from(x != y)),
+        false => (x - y) * (x - y),
+    }
+}
+
+/// For each axis the squared distances of all pairs, in the order of a lower triangle. Lengths scale them, so they are computed
+/// once for all lengths that are tried.
+fn squares(columns: &[Column]) -> Vec<Vec<f32>> {
+    let of = |column: &Column| {
+        let row = |i: usize| {
+            let (x, until) = (column.at[i], &column.at[..=i]);
+            until.iter().map(move |y| square(x, *y, column.is_named))
+        };
+        (0..column.at.len()).flat_map(row).collect()
+    };
+    columns.iter().map(of).collect()
 }
 
 struct Found {
@@ -238,16 +305,18 @@ struct Found {
 }
 
 /// Log likelihood with the best scale put in, and a weak belief in lengths of the size of the axes and in little noise.
-fn likelihood(points: &[Vec<f32>], values: &[f64], hyper: &Hyper, named: &[bool]) -> Found {
+fn likelihood(squares: &[Vec<f32>], values: &[f64], hyper: &Hyper) -> Found {
     let n = values.len();
-    let inverse: Vec<f64> = hyper.inverse.iter().map(|l| l.exp()).collect();
-    let points: Vec<Vec<f64>> = points.iter().map(|p| scaled(p, &inverse)).collect();
-    let mut factor = vec![0.0; n * (n + 1) / 2];
     let row = |i: usize| i * (i + 1) / 2;
-    for i in 0..n {
-        for j in 0..=i {
-            factor[row(i) + j] = kernel(&points[i], &points[j], &inverse, named);
+    let mut factor = vec![0.0; row(n)];
+    for (axis, inverse) in squares.iter().zip(&hyper.inverse) {
+        let weight = (2.0 * inverse).exp();
+        for (sum, square) in factor.iter_mut().zip(axis) {
+            *sum += weight * f64::from(*square);
         }
+    }
+    factor.iter_mut().for_each(|f| *f = matern(*f));
+    for i in 0..n {
         factor[row(i) + i] += hyper.noise.exp() + 1e-8;
     }
     // Cholesky, row by row.
@@ -308,4 +377,66 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
         }
     }
     sums.iter().sum::<f64>() + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::space::Space;
+    use crate::value::Value;
+
+    #[test]
+    fn a_prediction_is_that_of_the_textbook() {
+        let parameter = |name: &str| Parameter {
+            name: name.into(),
+            values: (0..7).map(Value::Int).collect(),
+        };
+        let axes = Axes::of(&Space::new(vec![parameter("x"), parameter("y")], vec![]).unwrap());
+        let points = [
+            [0.0, 0.0],
+            [1.0, 0.0],
+            [0.25, 1.0],
+            [0.75, 0.5],
+            [0.5, 0.25],
+        ]
+        .map(Vec::from);
+        let hyper = Hyper {
+            inverse: vec![0.7, -0.2],
+            noise: -6.0,
+        };
+        let values = [0.0, 1.5, 0.4, 0.9, 0.2];
+        let process = Process::fit(&axes, &points, &values, hyper, 0, &mut || 0.5);
+        // Matérn by scipy.special.kv and gamma, scipy.linalg.solve (scipy 1.16): y.mean() + k @ solve(K, c) and
+        // sqrt(c @ solve(K, c) / 5 * (1 - k @ solve(K, k))) with c = y - y.mean() and exp(-6) on the diagonal of K.
+        for (point, mean, deviation) in [
+            ([0.5, 0.5], 0.284_800_96, 0.108_958_76),
+            ([0.0, 1.0], 0.388_858_71, 0.307_644_31),
+            ([0.26, 0.99], 0.394_428_38, 0.034_485_53),
+        ] {
+            let outlook = process.outlook(&point);
+            assert!((outlook.mean - mean).abs() < 1e-6, "{}", outlook.mean);
+            let found = process.deviation(outlook, |_| true).unwrap();
+            assert!((found - deviation).abs() < 1e-6, "{found}");
+        }
+        assert!(process.prior_deviation() > 0.307_644_31);
+    }
+
+    #[test]
+    fn a_deviation_that_is_not_enough_is_given_up_early() {
+        let values: Vec<Value> = (0..100).map(Value::Int).collect();
+        let x = Parameter {
+            name: "x".into(),
+            values,
+        };
+        let axes = Axes::of(&Space::new(vec![x], vec![]).unwrap());
+        let points: Vec<Vec<f32>> = (0..50).map(|i| vec![i as f32 / 50.0]).collect();
+        let values: Vec<f64> = (0..50).map(|i| f64::from(i % 7)).collect();
+        let start = Hyper::unknown(axes.len());
+        let process = Process::fit(&axes, &points, &values, start, 0, &mut || 0.5);
+        let outlook = || process.outlook(&[0.511]);
+        let deviation = process.deviation(outlook(), |_| true).unwrap();
+        assert_eq!(process.deviation(outlook(), |d| d > 2.0 * deviation), None);
+        let found = process.deviation(outlook(), |d| d >= deviation);
+        assert_eq!(found, Some(deviation));
+    }
 }

@@ -1,8 +1,8 @@
 //! Key findings: sentences made from the data, one a phase, then what they came to together.
-use crate::record::{PhaseOutcome, Run, Trial};
+use crate::record::{Final, PhaseOutcome, Run, Trial};
 use crate::report::numbers::{against, interval, p_value, percent, with_interval};
 use crate::report::{
-    Piece, counted, effect, in_case, kept, listed, listed_at_most, phase_title, variants,
+    Piece, counted, effect, in_case, kept, listed, listed_at_most, phase_title, variants, way,
 };
 use crate::trial::Verdict;
 use crate::value::Bytes;
@@ -22,7 +22,7 @@ pub(in crate::report) fn section(run: &Run) -> Vec<Piece> {
     items.extend(
         run.finals
             .iter()
-            .filter_map(|last| Some(in_case(&last.case, &price(run, &last.case)?))),
+            .filter_map(|last| Some(in_case(&last.case, &price(run, last)?))),
     );
     if items.is_empty() {
         return vec![];
@@ -145,12 +145,12 @@ fn others(run: &Run, outcome: &PhaseOutcome, trials: &[&Trial]) -> Vec<String> {
 }
 
 /// What the final configuration costs in memory and accuracy, against the baseline's own figures.
-fn price(run: &Run, case: &str) -> Option<String> {
-    let of_case = || run.outcomes.iter().filter(|o| o.case == case);
-    let first = variants(run, of_case().next()?)
+fn price(run: &Run, last: &Final) -> Option<String> {
+    let way = way(run, last);
+    let first = variants(run, way.first()?)
         .into_iter()
         .find(|t| t.verdict == Verdict::Reference)?;
-    let last_phase = of_case().rfind(|o| o.kept_variant.is_some())?;
+    let last_phase = way.into_iter().rfind(|o| o.kept_variant.is_some())?;
     let last = kept(run, last_phase)?;
     let mut parts = vec![];
     if let (Some(Bytes(before)), Some(Bytes(after))) = (first.host_peak, last.host_peak) {

@@ -1,5 +1,4 @@
 //! The graph of the phases, with what each kept.
-use crate::plan::Question;
 use crate::record::{PhaseOutcome, Run};
 use crate::report::numbers::speedup;
 use crate::report::{Piece, effect, kept};
@@ -22,16 +21,7 @@ pub(in crate::report) fn section(run: &Run) -> Vec<Piece> {
             "  p{i}[\"{}<br/>{words}\"]:::{class}\n",
             label(&phase.name)
         ));
-        let combined: &[String] = match &phase.question {
-            Question::Combine(names) => names,
-            _ => &[],
-        };
-        let mut parents: Vec<usize> = phase
-            .after
-            .iter()
-            .chain(combined)
-            .filter_map(|p| index(p))
-            .collect();
+        let mut parents: Vec<usize> = phase.parents().into_iter().filter_map(index).collect();
         parents.sort_unstable();
         parents.dedup();
         for parent in parents {

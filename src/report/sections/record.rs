@@ -1,5 +1,6 @@
 //! The test record of a phase: for every variant what was changed, what came of it, what it cost, and whether its output passed.
 use super::results::{OPTIMISTIC, status};
+use crate::accuracy::is_within;
 use crate::record::{PhaseOutcome, Run, Trial};
 use crate::report::numbers::{NONE, Unit, figure, objective_name, small, with_interval};
 use crate::report::{Piece, Row, accuracy, columns, screening, timed, variants};
@@ -140,7 +141,7 @@ fn checks(run: &Run, trials: &[&Trial]) -> Option<Piece> {
             cells.extend(
                 metrics
                     .iter()
-                    .map(|name| check(accuracy(t, name), limit(name))),
+                    .map(|name| check(name, accuracy(t, name), limit(name))),
             );
             cells.extend(declared.iter().map(|name| {
                 let found = t.metrics.iter().find(|(n, _)| n == name);
@@ -166,13 +167,12 @@ pub(in crate::report) fn declared_figure(name: &str, value: f64) -> String {
 }
 
 /// "2.0e-7, passes".
-fn check(value: Option<f64>, limit: Option<f64>) -> String {
+fn check(name: &str, value: Option<f64>, limit: Option<f64>) -> String {
     let Some(value) = value else {
         return NONE.into();
     };
     match limit {
-        // NaN is within no limit.
-        Some(limit) if value <= limit => format!("{}, passes", small(value)),
+        Some(limit) if is_within(name, value, limit) => format!("{}, passes", small(value)),
         Some(_) => format!("{}, fails", small(value)),
         None => small(value),
     }
@@ -191,5 +191,22 @@ pub(in crate::report) fn memory(trial: &Trial, unit: &Unit) -> String {
         (Some(host), Some(device)) => format!("{} + {} device", show(host), show(device)),
         (None, Some(device)) => format!("{} device", show(device)),
         (None, None) => NONE.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_a_ceiling_for_errors_and_a_floor_for_likeness() {
+        assert_eq!(check("rel_l2", Some(0.5), Some(0.1)), "0.50, fails");
+        assert_eq!(check("rel_l2", Some(0.05), Some(0.1)), "0.050, passes");
+        assert_eq!(check("psnr_envelope", Some(90.0), Some(40.0)), "90, passes");
+        assert_eq!(check("psnr_envelope", Some(31.0), Some(40.0)), "31, fails");
+        for name in ["rel_l2", "psnr"] {
+            assert_eq!(check(name, Some(f64::NAN), Some(1.0)), "NaN, fails");
+        }
+        assert_eq!(check("rel_l2", Some(0.5), None), "0.50");
     }
 }

@@ -2,7 +2,7 @@
 use crate::record::{Final, PhaseOutcome, Run, Trial};
 use crate::report::numbers::{Unit, interval, objective_name, speedup};
 use crate::report::plot::waterfall::{Step, waterfall};
-use crate::report::{Figure, Files, Piece, effect, file_name, in_case, kept, variants};
+use crate::report::{Figure, Files, Piece, effect, file_name, in_case, kept, variants, way};
 use crate::trial::VariantId;
 
 pub(in crate::report) fn section(run: &Run) -> Vec<Piece> {
@@ -23,10 +23,8 @@ pub(in crate::report) fn section(run: &Run) -> Vec<Piece> {
 
 fn figure(run: &Run, last: &Final) -> Option<Piece> {
     let (confirmation, (before, after)) = (last.confirmation.as_ref()?, last.medians?);
-    let kept: Vec<(&PhaseOutcome, &Trial)> = run
-        .outcomes
-        .iter()
-        .filter(|o| o.case == last.case)
+    let kept: Vec<(&PhaseOutcome, &Trial)> = way(run, last)
+        .into_iter()
         .filter_map(|o| Some((o, kept(run, o)?)))
         .collect();
     let quartiles: Vec<_> = kept
@@ -80,7 +78,7 @@ fn figure(run: &Run, last: &Final) -> Option<Piece> {
     Some(Piece::Figure(Figure {
         file: format!("plots/waterfall{suffix}"),
         title: in_case(&last.case, "waterfall from the baseline to the final configuration"),
-        caption: "Median at each step that was kept. Phases are measured at different times, so each step names what its own reference took then, and bars of neighbouring steps are no comparison; the first and the last bar are one: same fresh blocks.".into(),
+        caption: "Median at each step that was kept and led to the final configuration. Phases are measured at different times, so each step names what its own reference took then, and bars of neighbouring steps are no comparison; the first and the last bar are one: same fresh blocks.".into(),
         files: Files::Both,
         sketch: waterfall(&steps, &title),
     }))
