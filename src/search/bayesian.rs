@@ -34,6 +34,9 @@ const FIRST: usize = 6;
 const CENTRAL: usize = 200;
 const CENTRAL_TRIES: usize = 20;
 
+/// Above so many valid ones lengths that were learned take turns with ones that were not.
+const UNLEARNED_FROM: usize = 12;
+
 /// Configurations that the model is fitted to: half of them the best, half spread over the others.
 const FITTED: usize = 200;
 
@@ -99,6 +102,13 @@ impl Bayesian {
         rows.extend(self.failed().take(FAILED).map(|id| (worst, id)));
         let points: Vec<_> = rows.iter().map(|r| self.point(r.1)).collect();
         let values: Vec<_> = rows.iter().map(|r| (r.0 - best) / spread).collect();
+        // Learned lengths can be wrong in a way that keeps the search where it does not find out, so every second evaluation goes
+        // by lengths that were not learned.
+        let is_learned = measured.len() <= UNLEARNED_FROM || self.history.told().len() % 2 == 1;
+        if !is_learned {
+            let start = Hyper::unknown(self.axes.len());
+            return Process::fit(&self.axes, &points, &values, start, 0, &mut || 0.0);
+        }
         // Lengths are learned while the model is small; later they change little.
         let tries = match rows.len() {
             0..40 => 40,
