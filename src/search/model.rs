@@ -219,10 +219,8 @@ impl Process {
     pub(super) fn outlook(&self, point: &[f32]) -> Outlook {
         let mut correlations = vec![0.0; self.weights.len()];
         for ((column, x), inverse) in self.columns.iter().zip(point).zip(&self.hyper.inverse) {
-            let weight = (2.0 * inverse).exp();
-            for (sum, y) in correlations.iter_mut().zip(&column.at) {
-                *sum += weight * f64::from(square(*x, *y, column.is_named));
-            }
+            let squares = column.at.iter().map(|y| square(*x, *y, column.is_named));
+            add_scaled(&mut correlations, squares, *inverse);
         }
         correlations.iter_mut().for_each(|c| *c = matern(*c));
         Outlook {
@@ -284,6 +282,14 @@ fn square(x: f32, y: f32, is_named: bool) -> f32 {
     }
 }
 
+/// Adds one axis' squares to the sums over the axes, scaled by its inverse length (a logarithm).
+fn add_scaled(sums: &mut [f64], squares: impl Iterator<Item = f32>, inverse: f64) {
+    let weight = (2.0 * inverse).exp();
+    for (sum, square) in sums.iter_mut().zip(squares) {
+        *sum += weight * f64::from(square);
+    }
+}
+
 /// For each axis the squared distances of all pairs, in the order of a lower triangle. Lengths scale them, so they are computed
 /// once for all lengths that are tried.
 fn squares(columns: &[Column]) -> Vec<Vec<f32>> {
@@ -310,10 +316,7 @@ fn likelihood(squares: &[Vec<f32>], values: &[f64], hyper: &Hyper) -> Found {
     let row = |i: usize| i * (i + 1) / 2;
     let mut factor = vec![0.0; row(n)];
     for (axis, inverse) in squares.iter().zip(&hyper.inverse) {
-        let weight = (2.0 * inverse).exp();
-        for (sum, square) in factor.iter_mut().zip(axis) {
-            *sum += weight * f64::from(*square);
-        }
+        add_scaled(&mut factor, axis.iter().copied(), *inverse);
     }
     factor.iter_mut().for_each(|f| *f = matern(*f));
     for i in 0..n {

@@ -45,3 +45,10 @@ fn refused(folder: &Path, arguments: &[&str]) -> (i32, String) {
     let output = phasetune(folder, arguments);
     (output.status.code().unwrap(), text(&output.stderr))
 }
+
+/// Asserts that a call ends with this status and says this.
+fn refuses(folder: &Path, arguments: &[&str], status: i32, hint: &str) {
+    let (code, complaint) = refused(folder, arguments);
+    assert_eq!(code, status, "{arguments:?}: {complaint}");
+    assert!(complaint.contains(hint), "{arguments:?}: {complaint}");
+}
