@@ -40,8 +40,8 @@ impl Workload for Spin {
         Ok(Box::new(Spin))
     }
 
-    fn exact(&self) -> Option<Array> {
-        None
+    fn exact(&self, _device: &Device, _baseline: &Configuration) -> Result<Option<Array>, Ending> {
+        Ok(None)
     }
 }
 

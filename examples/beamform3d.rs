@@ -42,8 +42,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     let workload = (entry.load)(&problem)?;
+    let device = device::open(DeviceChoice::Cpu)?;
     let mut executable = workload
-        .prepare(&device::open(DeviceChoice::Cpu)?, &configuration)
+        .prepare(&device, &configuration)
         .map_err(|ending| ending.sentence())?;
     let write = |file: &str, array: Option<Array>| -> Result<(), Box<dyn Error>> {
         let array = array.ok_or("there is no such array")?;
@@ -63,7 +64,8 @@ fn main() -> Result<(), Box<dyn Error>> {
                 println!("written");
             }
             ("exact", file) => {
-                write(file, workload.exact())?;
+                let exact = workload.exact(&device, &configuration);
+                write(file, exact.map_err(|e| e.sentence())?)?;
                 println!("written");
             }
             _ => return Err(format!("unknown order `{line}`").into()),

@@ -43,14 +43,18 @@ impl Array {
 
     /// All values in double precision.
     pub fn to_f64(&self) -> Vec<f64> {
-        match &self.values {
-            Values::F32(v) => v.iter().map(|x| f64::from(*x)).collect(),
-            Values::F64(v) => v.clone(),
-        }
+        self.values.to_f64()
     }
 }
 
 impl Values {
+    pub fn to_f64(&self) -> Vec<f64> {
+        match self {
+            Values::F32(v) => v.iter().map(|x| f64::from(*x)).collect(),
+            Values::F64(v) => v.clone(),
+        }
+    }
+
     pub fn len(&self) -> usize {
         match self {
             Values::F32(v) => v.len(),

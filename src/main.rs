@@ -1,4 +1,8 @@
 //! Arguments in, exit status out.
+#![allow(
+    unsafe_code,
+    reason = "sets an environment variable before any thread is there"
+)]
 use std::process::ExitCode;
 
 /// Counts only while a memory pass asks for it; see `measure::memory`.
@@ -6,6 +10,11 @@ use std::process::ExitCode;
 static ALLOCATOR: phasetune::measure::memory::Allocator = phasetune::measure::memory::Allocator;
 
 fn main() -> ExitCode {
+    // Mesa's layer that selects devices complains on stderr where there is no desktop, and is of no use there.
+    if std::env::var_os("XDG_RUNTIME_DIR").is_none() {
+        // SAFETY: no other thread has been started yet.
+        unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
+    }
     // The two hidden subcommands come before everything else: the launcher must stay small, since a command's peak memory is
     // floored by that of the process that starts it.
     match std::env::args_os()

@@ -296,7 +296,7 @@ pub fn ceilings(plan: &Plan) -> Vec<Ceilings> {
         .into_iter()
         .filter_map(|choice| {
             let device = crate::device::open(choice).ok()?;
-            let measured = crate::device::ceilings(&device);
+            let measured = crate::device::ceilings(&device)?;
             Some(Ceilings {
                 device: device_name(choice),
                 flops: measured.flops,

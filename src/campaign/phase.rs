@@ -210,6 +210,7 @@ impl<'a> Desk<'a> {
         }
         let has_output = match &self.plan.workload {
             WorkloadChoice::Command(command) => command.output.is_some(),
+            WorkloadChoice::Kernel(kernel) => kernel.has_output(),
             WorkloadChoice::Builtin { .. } => true,
             WorkloadChoice::Imported { .. } => false,
         };

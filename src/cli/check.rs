@@ -74,6 +74,7 @@ fn heading(loaded: &Loaded) -> Vec<String> {
         match &plan.workload {
             WorkloadChoice::Builtin { name } => format!("built-in {name}"),
             WorkloadChoice::Command(command) => one_line(&command.command.join(" ")),
+            WorkloadChoice::Kernel(kernel) => format!("kernel {}", kernel.shown()),
             WorkloadChoice::Imported { kernel } => format!("imported {kernel}"),
         },
     );

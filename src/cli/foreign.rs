@@ -99,7 +99,8 @@ fn write_plan(
         Some(to) => to.clone(),
         None => Path::new(EXPERIMENTS).join(format!("{plan}.yaml")),
     };
-    write_new(&to, &definition.plan(&plan, &file))?;
+    let folder = way(&to, &order.file);
+    write_new(&to, &definition.plan(&plan, &file, &folder))?;
     if common.json {
         let object = serde_json::json!({
             "plan": to, "configurations": definition.count, "cartesian": definition.cartesian(),
@@ -113,13 +114,35 @@ fn write_plan(
         .count
         .map_or("too many to count".into(), |n| n.to_string());
     say(&plain(&format!(
-        "T1: {}, {}, {count} configurations of {}\nplan:      {}\nnote:      kernels of your own cannot be run yet: `phasetune check {}` refuses its workload",
+        "T1: {}, {}, {count} configurations of {}\nplan:      {}\nto run:    phasetune run {}",
         counted(definition.parameters.len(), "parameter"),
         counted(definition.restrictions.len(), "restriction"),
         definition.cartesian(),
         to.display(),
         to.display(),
     )))
+}
+
+/// From the folder of one file to that of another, with a slash at its end: `../`; absolute where only that is sure.
+fn way(from: &Path, to: &Path) -> String {
+    let folder = |path: &Path| path.parent().unwrap_or(Path::new("")).to_path_buf();
+    let (from, to) = (folder(from), folder(to));
+    let is_plain = |path: &Path| {
+        let plain = |c| matches!(c, std::path::Component::Normal(_));
+        path.components().all(plain)
+    };
+    let way = if is_plain(&from) && is_plain(&to) {
+        from.components()
+            .map(|_| "..")
+            .collect::<std::path::PathBuf>()
+            .join(to)
+    } else {
+        std::path::absolute(&to).unwrap_or(to)
+    };
+    match way.display().to_string() {
+        way if way.is_empty() => way,
+        way => format!("{}/", way.trim_end_matches('/')),
+    }
 }
 
 /// "1 restriction", "2 restrictions".

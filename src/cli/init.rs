@@ -23,6 +23,37 @@ const COMMAND_KEYS: &str =
 # limits: {peak_memory: 8 GiB}
 ";
 
+const KERNEL_KEYS: &str = "    \
+    grid: ['(n + block * tile - 1) // (block * tile)']    # groups along x, y, z
+    # block: [block]          # threads of a group; CUDA wants it, WGSL says it in the source
+    arguments:                # arrays are @binding(0), (1), … in this order; scalars are overrides in WGSL
+      x: {type: f32, shape: [n], fill: {uniform: [-1, 1]}, seed: 1}
+      y: {type: f32, shape: [n], output: true}    # compared for accuracy
+      n: 1000000
+    # reference: {entry: scale, wgsl: plain.wgsl, grid: ['n // 64']}    # for accuracy: {against: exact}
+accuracy: {against: baseline, limits: {rel_l2: 1e-6}}
+";
+
+const KERNEL_SOURCE: &str = "\
+// y = 2 x, a few values a thread. `phasetune init --kernel` wrote it; put your own kernel here.
+override block: u32;
+override tile: u32;
+override n: u32;
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read_write> y: array<f32>;
+
+@compute @workgroup_size(block)
+fn scale(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) index: u32) {
+    for (var t = 0u; t < tile; t++) {
+        let i = (group.x * tile + t) * block + index;
+        if i < n {
+            y[i] = 2.0 * x[i];
+        }
+    }
+}
+";
+
 const PROTOCOL: &str = "\
 protocol:
   blocks: {min: 10, max: 40}    # a block runs the reference and every variant, in random order
@@ -48,16 +79,10 @@ const NAP: &str = "  - phase: nap
 ";
 
 pub(super) fn init(order: &Init) -> Result<ExitCode, Failure> {
-    if order.kernel {
-        return Err(Failure::Said(
-            "plans for kernels of your own come with the GPU backends, which are not here yet; \
-             `phasetune init` writes one for a command, `--builtin NAME` one for a built-in workload"
-                .into(),
-        ));
-    }
     let name = plan_name(&order.file);
     let text = match &order.builtin {
         Some(builtin) => of_builtin(builtin, &name)?,
+        None if order.kernel => of_kernel(order, &name)?,
         None if order.words.is_empty() => of_sleep(&name),
         None => of_command(&order.words, &name)?,
     };
@@ -102,6 +127,37 @@ fn write(file: &Path, text: &str, replaces: bool) -> Result<(), Failure> {
     };
     let mut opened = options.write(true).open(file).map_err(wrong)?;
     opened.write_all(text.as_bytes()).map_err(wrong)
+}
+
+/// The plan, and beside it a kernel that it tunes, unless a file of that name is there.
+fn of_kernel(order: &Init, name: &str) -> Result<String, Failure> {
+    let source = order.file.with_extension("wgsl");
+    if !source.exists() {
+        write(&source, KERNEL_SOURCE, false)?;
+    }
+    let file = source.file_name().unwrap_or_default().to_string_lossy();
+    Ok(format!(
+        "{HEAD}name: {name}                    # folder under results/ and reports/
+device: wgpu                  # any GPU, or one in software; cuda needs a `cuda:` source
+workload:
+  kernel:
+    entry: scale
+    wgsl: {}
+    # cuda: scale.cu          # the same kernel for device: cuda
+{KERNEL_KEYS}{PROTOCOL}objective: device_time        # of the launch alone; runtime is from submission to completion
+baseline: {{block: 64, tile: 1}}    # constants of the kernel: overrides in WGSL, macros in CUDA, {{{{ tile }}}} in both
+phases:
+  - phase: baseline
+    kind: baseline
+  - phase: tune
+    kind: tiling
+    after: [baseline]           # its reference is what `baseline` kept
+{EXPECTATIONS}    search:
+      parameters: {{block: [32, 64, 128, 256], tile: [1, 2, 4, 8]}}
+      restrictions: ['block * tile <= 1024']
+",
+        json!(file)
+    ))
 }
 
 fn of_sleep(name: &str) -> String {

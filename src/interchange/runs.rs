@@ -606,6 +606,7 @@ fn collect<'r>(
         kernel: Some(match &plan.workload {
             WorkloadChoice::Builtin { name } => name.clone(),
             WorkloadChoice::Command(_) => plan.name.clone(),
+            WorkloadChoice::Kernel(kernel) => kernel.code.entry.clone(),
             WorkloadChoice::Imported { kernel } => kernel.clone(),
         }),
         problem: problem.map(|text| Json::Text(text).to_string()),

@@ -1,6 +1,7 @@
 //! T1, the autotuning community's input format (schema 1.0.0): a space, a kernel and a budget become a plan.
 use super::json::Json;
 use super::{as_listed, json_value, parameter_value, python_list};
+use crate::plan::ELEMENTS;
 use crate::search::STRATEGIES;
 use crate::space::{Parameter, Restriction, Space};
 use crate::value::Value;
@@ -19,7 +20,7 @@ pub struct Definition {
     pub count: Option<u64>,
     /// What stands in the file and not in the plan, in sentences.
     pub left_out: Vec<String>,
-    kernel: Vec<(String, Json)>,
+    kernel: Json,
     strategy: Option<&'static str>,
     evaluations: Option<u64>,
     seconds: Option<f64>,
@@ -60,7 +61,9 @@ pub(super) fn read(json: &Json) -> Result<Definition, String> {
         .count();
     let kernel = json
         .get("KernelSpecification")
-        .map_or(&[][..], Json::entries);
+        .cloned()
+        .unwrap_or(Json::Null);
+    section(&kernel, "", &mut left_out);
     let named = |key: &str, of: Option<&Json>| {
         of.and_then(|o| o.get(key))
             .and_then(Json::text)
@@ -76,7 +79,7 @@ pub(super) fn read(json: &Json) -> Result<Definition, String> {
         restrictions,
         count,
         left_out,
-        kernel: kernel.to_vec(),
+        kernel,
         strategy: None,
         evaluations: None,
         seconds: None,
@@ -171,17 +174,16 @@ impl Definition {
             .product()
     }
 
-    /// A plan that searches the space. `name` names its folders; `file` is where the definition stood.
-    pub fn plan(&self, name: &str, file: &str) -> String {
+    /// A plan that searches the space. `name` names its folders; `file` is where the definition stood, `folder` leads there from
+    /// the plan: `../`.
+    pub fn plan(&self, name: &str, file: &str, folder: &str) -> String {
         let title = self.name.as_deref().unwrap_or(name);
         let mut out = format!(
             "# Made by `phasetune import` from {} (T1).\nname: {name}\ntitle: {}\nworkload:\n  kernel:\n",
             file.replace('\n', " "),
             Json::Text(title.to_owned())
         );
-        for (key, value) in self.kernel.iter().filter(|(_, v)| *v != Json::Null) {
-            out.push_str(&format!("    {}: {}\n", kernel_key(key), lowered(value)));
-        }
+        out.push_str(&section(&self.kernel, folder, &mut vec![]));
         let pairs = self.parameters.iter().zip(&self.baseline);
         let baseline = pairs
             .map(|(p, v)| (p.name.clone(), json_value(v)))
@@ -215,43 +217,146 @@ impl Definition {
     }
 }
 
-/// T1's key as a plan would write it: `LocalSize` is the block, `GlobalSize` the grid.
-fn kernel_key(key: &str) -> String {
-    match key {
-        "KernelName" => "name".into(),
-        "KernelFile" => "file".into(),
-        "LocalSize" => "block".into(),
-        "GlobalSize" => "grid".into(),
-        "GlobalSizeType" => "grid_type".into(),
-        "CompilerOptions" => "options".into(),
-        other => snake(other),
-    }
-}
-
-/// `FillType` → `fill_type`.
-fn snake(key: &str) -> String {
+/// The kernel as a plan's section, four spaces deep. `folder` leads from the plan to the definition's files; what cannot be taken
+/// over is told.
+fn section(kernel: &Json, folder: &str, left_out: &mut Vec<String>) -> String {
+    let quoted = |text: String| Json::Text(text).to_string();
+    let named = |key: &str| kernel.get(key).and_then(Json::text);
     let mut out = String::new();
-    let mut was_small = false;
-    for c in key.chars() {
-        if c.is_uppercase() && was_small {
-            out.push('_');
+    let mut line = |key: &str, value: String| out.push_str(&format!("    {key}: {value}\n"));
+    line(
+        "entry",
+        quoted(named("KernelName").unwrap_or("kernel").into()),
+    );
+    let file = named("KernelFile").unwrap_or("kernel.cu");
+    line("cuda", quoted(format!("{folder}{file}")));
+    let language = named("Language").unwrap_or("CUDA");
+    if language != "CUDA" {
+        left_out.push(format!(
+            "its kernel is in {language}, which cannot be run: port {file} to CUDA or WGSL, and name it in the plan"
+        ));
+    }
+    let options = items(kernel, "CompilerOptions");
+    if !options.is_empty() {
+        line("options", Json::List(options.to_vec()).to_string());
+    }
+    let block = axes(kernel.get("LocalSize"));
+    // Work items in all, as OpenCL counts them, or groups.
+    let in_items = named("GlobalSizeType").unwrap_or(language) == "OpenCL";
+    let mut grid = axes(kernel.get("GlobalSize"));
+    if in_items {
+        for (groups, threads) in grid
+            .iter_mut()
+            .zip(block.iter().map(String::as_str).chain(["1", "1", "1"]))
+        {
+            *groups = format!("({groups}) // ({threads})");
         }
-        was_small = c.is_lowercase() || c.is_ascii_digit();
-        out.extend(c.to_lowercase());
+    }
+    let list =
+        |axes: &[String]| Json::List(axes.iter().cloned().map(Json::Text).collect()).to_string();
+    line("block", list(&block));
+    line("grid", list(&grid));
+    out.push_str("    arguments:\n");
+    for (i, written) in items(kernel, "Arguments").iter().enumerate() {
+        match argument(written) {
+            Ok((name, text)) => out.push_str(&format!("      {}: {text}\n", quoted(name))),
+            Err(why) => left_out.push(format!("KernelSpecification.Arguments[{i}]: {why}")),
+        }
+    }
+    if !items(kernel, "ReferenceArguments").is_empty() {
+        left_out.push(
+            "its reference arguments: outputs are compared with those of the first configuration; \
+             accuracy: {against: {file: ref.npy}} compares with a file"
+                .into(),
+        );
     }
     out
 }
 
-/// The value with its keys in the plan's spelling.
-fn lowered(json: &Json) -> Json {
-    match json {
-        Json::Map(entries) => Json::Map(
-            entries
-                .iter()
-                .map(|(k, v)| (snake(k), lowered(v)))
-                .collect(),
-        ),
-        Json::List(items) => Json::List(items.iter().map(lowered).collect()),
-        other => other.clone(),
+/// X, Y, Z as expressions, without axes of 1 at the end.
+fn axes(written: Option<&Json>) -> Vec<String> {
+    let axis = |key: &str| match written.and_then(|w| w.get(key)) {
+        Some(Json::Text(text)) => text.clone(),
+        Some(Json::Null) | None => "1".into(),
+        Some(other) => other.to_string(),
+    };
+    let mut axes = ["X", "Y", "Z"].map(axis).to_vec();
+    while axes.len() > 1 && axes.last().is_some_and(|axis| axis == "1") {
+        axes.pop();
     }
+    axes
+}
+
+/// An argument's name, and what a plan says of it.
+fn argument(written: &Json) -> Result<(String, String), String> {
+    let named = |key: &str| written.get(key).and_then(Json::text);
+    let name = named("Name").ok_or("it has no Name")?;
+    let kind = named("Type").unwrap_or_default();
+    // `float4` is four floats.
+    let base = kind.trim_end_matches(|c: char| c.is_ascii_digit());
+    let (element, lanes) = match kind {
+        "bool" => ("u8", ""),
+        "int8" | "int16" | "int32" | "int64" | "uint8" | "uint16" | "uint32" | "uint64" => {
+            let element = ELEMENTS
+                .iter()
+                .find(|e| kind.replace("uint", "u").replace("int", "i") == **e);
+            (*element.ok_or("an unknown type")?, "")
+        }
+        _ => match base {
+            "half" => ("f16", &kind[4..]),
+            "float" => ("f32", &kind[5..]),
+            "double" => ("f64", &kind[6..]),
+            _ => {
+                return Err(format!(
+                    "`{name}` has the type `{kind}`, which cannot be filled here"
+                ));
+            }
+        },
+    };
+    let value = written.get("FillValue").filter(|v| **v != Json::Null);
+    let number = |default: &str| value.map_or_else(|| default.to_owned(), Json::to_string);
+    let memory = named("MemoryType").unwrap_or("Vector");
+    if memory == "Scalar" {
+        return Ok((
+            name.into(),
+            format!("{{type: {element}, value: {}}}", number("0")),
+        ));
+    }
+    if memory == "Local" {
+        return Err(format!(
+            "`{name}` is local memory: write `shared_memory:` instead"
+        ));
+    }
+    let size = match written.get("Size") {
+        Some(Json::Text(text)) => Json::Text(text.clone()).to_string(),
+        Some(size) => size.to_string(),
+        None => "1".into(),
+    };
+    let lanes = if lanes.is_empty() {
+        String::new()
+    } else {
+        format!(", {lanes}")
+    };
+    let mut text = format!("{{type: {element}, shape: [{size}{lanes}]");
+    match named("FillType") {
+        Some("Constant") => text.push_str(&format!(", fill: {{constant: {}}}", number("0"))),
+        Some("Random") => text.push_str(&format!(", fill: {{uniform: [0, {}]}}", number("1"))),
+        None => {}
+        Some(other) => {
+            return Err(format!(
+                "`{name}` is filled by `{other}`: write the array as .npy, and `fill: {{file: x.npy}}`"
+            ));
+        }
+    }
+    if let Some(seed) = written.get("RandomSeed").and_then(Json::number) {
+        text.push_str(&format!(", seed: {seed}"));
+    }
+    if memory == "Symbol" {
+        text.push_str(", memory: constant");
+    }
+    if matches!(named("AccessType"), Some("WriteOnly" | "ReadWrite")) {
+        text.push_str(", output: true");
+    }
+    text.push('}');
+    Ok((name.into(), text))
 }

@@ -76,12 +76,13 @@ impl Checked {
 /// Why there is nothing to compare with: the baseline failed, the file cannot be read.
 pub fn expect(bench: &Bench, order: &ExpectOrder) -> Result<bool, String> {
     let array = match &order.against {
-        Against::Exact => Some(
-            bench
-                .workload
-                .exact()
-                .ok_or("the workload has no exact answer")?,
-        ),
+        Against::Exact => {
+            let exact = || bench.workload.exact(&bench.device, &order.baseline);
+            let array = bench.watchdog.guard(VariantId::REFERENCE, exact);
+            let array =
+                array.map_err(|ending| format!("no exact answer: {}", ending.sentence()))?;
+            Some(array.ok_or("the workload has no exact answer")?)
+        }
         Against::File(file) => Some(files::read_array(Path::new(file), None)?),
         Against::Baseline => {
             let run = || {

@@ -268,14 +268,19 @@ impl Bench {
 /// Only the two clock readings and a call through a vtable stand between the kernel and a hand-written loop.
 fn batch(executable: &mut dyn Executable, m: u32) -> Result<(Invocation, f64), Ending> {
     let mut total = Invocation::default();
+    let keeps_time = executable.keeps_time();
     let started = Instant::now();
     let mut last = executable.run()?;
     for _ in 1..m {
         add(&mut total.timing, &last.timing);
         last = executable.run()?;
     }
-    let wall = nanoseconds_since(started) / f64::from(m);
+    let elapsed = nanoseconds_since(started);
     add(&mut total.timing, &last.timing);
+    let wall = match keeps_time {
+        true => total.timing.wall.0,
+        false => elapsed,
+    } / f64::from(m);
     let mean = |sum: Nanoseconds| Nanoseconds(sum.0 / f64::from(m));
     let timing = Timing {
         wall: Nanoseconds(wall),
@@ -286,6 +291,7 @@ fn batch(executable: &mut dyn Executable, m: u32) -> Result<(Invocation, f64), E
 }
 
 fn add(sum: &mut Timing, timing: &Timing) {
+    sum.wall.0 += timing.wall.0;
     if let Some(device) = timing.device {
         sum.device.get_or_insert_default().0 += device.0;
     }

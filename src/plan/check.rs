@@ -5,7 +5,7 @@ use super::reader::{Fields, Findings, scalar, text, texts};
 use super::tree::{Kind, Node};
 use super::{
     Accuracy, Against, Case, Declaration, DeviceChoice, Limits, Objective, Phase, Plan, Protocol,
-    Question, WarmUp, WorkloadChoice, graph,
+    Question, WarmUp, WorkloadChoice, graph, kernel,
 };
 use crate::accuracy::METRICS;
 use crate::diagnostic::{Diagnostic, Origin};
@@ -82,9 +82,21 @@ fn plan(tree: &Node, known: &Known<'_>, findings: &mut Findings) -> Option<(Plan
         .get("workload")
         .and_then(|node| command::workload(node, known, findings));
     let (choice, problem, mut declaration, usage) = workload?;
-    if let WorkloadChoice::Command(_) = choice {
-        declaration.parameters = command::parameters(tree, baseline_node, findings);
-        check_usage(&usage, &declaration, baseline_node, findings);
+    match &choice {
+        WorkloadChoice::Command(_) => {
+            declaration.parameters = command::parameters(tree, baseline_node, findings);
+            check_usage(&usage, &declaration, baseline_node, findings);
+        }
+        WorkloadChoice::Kernel(choice) => {
+            declaration.parameters = command::parameters(tree, baseline_node, findings);
+            kernel::check(
+                choice,
+                &usage.expressions,
+                &declaration.parameters,
+                findings,
+            );
+        }
+        WorkloadChoice::Builtin { .. } | WorkloadChoice::Imported { .. } => {}
     }
     let baseline = baseline(baseline_node, &declaration, findings);
     let metrics = metrics(&choice, &declaration);
@@ -265,22 +277,31 @@ fn objective(fields: &Fields<'_>, choice: &WorkloadChoice, findings: &mut Findin
         WorkloadChoice::Command(command) => {
             command.metrics.iter().map(|m| m.name.clone()).collect()
         }
-        WorkloadChoice::Builtin { .. } | WorkloadChoice::Imported { .. } => vec![],
+        _ => vec![],
     };
     match written.as_str() {
         "runtime" => Objective::Runtime,
         "peak_memory" => Objective::PeakMemory,
-        "device_time" | "energy" => {
+        "device_time" if !matches!(choice, WorkloadChoice::Command(_)) => Objective::DeviceTime,
+        "device_time" => {
             findings.add(
                 &node.origin,
-                format!("`{written}` needs a GPU backend, which this build does not have"),
-                "use runtime or peak_memory",
+                "a command has no device time",
+                "use runtime, or a metric that the command prints",
+            );
+            Objective::Runtime
+        }
+        "energy" => {
+            findings.add(
+                &node.origin,
+                "`energy` is not measured by this build",
+                "use runtime, device_time or peak_memory",
             );
             Objective::Runtime
         }
         name if declared.iter().any(|m| m == name) => Objective::Metric(name.into()),
         _ => {
-            let mut names = vec!["runtime", "peak_memory"];
+            let mut names = vec!["runtime", "device_time", "peak_memory"];
             names.extend(declared.iter().map(String::as_str));
             findings.unknown(&node.origin, "objective", &written, &names);
             Objective::Runtime
@@ -344,16 +365,20 @@ fn accuracy(
             ),
         }
     }
-    let has_output = match choice {
-        WorkloadChoice::Command(command) => command.output.is_some(),
-        WorkloadChoice::Builtin { .. } | WorkloadChoice::Imported { .. } => true,
+    let (has_output, what_to_do) = match choice {
+        WorkloadChoice::Command(command) => (
+            command.output.is_some(),
+            "add output: FILE.npy to the workload",
+        ),
+        WorkloadChoice::Kernel(kernel) => (kernel.has_output(), "add output: true to an argument"),
+        WorkloadChoice::Builtin { .. } | WorkloadChoice::Imported { .. } => (true, ""),
     };
     let builtin_metric = |name: &String| METRICS.iter().any(|m| m.name == *name);
     if !has_output && limits.iter().any(|(name, _)| builtin_metric(name)) {
         findings.add(
             &node.origin,
-            "accuracy needs an `output:` of the command to compare",
-            "add output: FILE.npy to the workload",
+            "accuracy needs an `output:` of the workload to compare",
+            what_to_do,
         );
     }
     Accuracy { against, limits }

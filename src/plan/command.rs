@@ -1,5 +1,6 @@
-//! The `workload:` section: which built-in with which problem, or which command.
+//! The `workload:` section: which built-in with which problem, or which command or kernel.
 use super::check::Known;
+use super::kernel;
 use super::reader::{Fields, Findings, map, scalar, text, texts};
 use super::tree::{Kind, Node};
 use super::{
@@ -11,8 +12,8 @@ use crate::space::Parameter;
 use crate::value::Value;
 
 pub(super) const WORKLOAD_KEYS: &[&str] = &[
-    "builtin", "problem", "command", "shell", "cwd", "env", "build", "prepare", "cleanup", "files",
-    "output", "metrics", "timer",
+    "builtin", "problem", "kernel", "command", "shell", "cwd", "env", "build", "prepare",
+    "cleanup", "files", "output", "metrics", "timer",
 ];
 pub(super) const OUTPUT_KEYS: &[&str] = &["file", "array", "dtype", "shape"];
 pub(super) const METRIC_KEYS: &[&str] = &["regex", "pointer", "file"];
@@ -20,11 +21,13 @@ pub(super) const METRIC_KEYS: &[&str] = &["regex", "pointer", "file"];
 /// Stands for the folder of a configuration wherever a parameter may stand.
 pub(super) const SCRATCH: &str = "scratch";
 
-/// Which placeholders the command's texts hold.
+/// What the workload's texts hold that is checked once its parameters are known.
 #[derive(Debug, Default)]
 pub(super) struct Usage {
     pub(super) placeholders: Vec<(String, Origin)>,
     pub(super) has_templates: bool,
+    /// Of a kernel's geometry.
+    pub(super) expressions: kernel::Expressions,
 }
 
 type Workload = (WorkloadChoice, Vec<(String, Value)>, Declaration, Usage);
@@ -35,73 +38,87 @@ pub(super) fn workload(
     findings: &mut Findings,
 ) -> Option<Workload> {
     let fields = Fields::of(node, "`workload`", WORKLOAD_KEYS, findings);
-    match (fields.get("builtin"), fields.get("command")) {
-        (Some(_), Some(_)) => {
+    let kinds = ["builtin", "command", "kernel"];
+    let given: Vec<&str> = (kinds.into_iter())
+        .filter(|k| fields.get(k).is_some())
+        .collect();
+    let [kind] = given[..] else {
+        if given.len() > 1 {
+            let message = format!("a workload is one of {}, not several", given.join(" and "));
+            findings.add(&node.origin, message, "");
+        } else if matches!(node.kind, Kind::Map(_)) {
             findings.add(
                 &node.origin,
-                "a workload is a built-in or a command, not both",
-                "",
+                "the workload is neither `builtin:` nor `command:` nor `kernel:`",
+                format!("built-ins are {}", known.builtins.join(", ")),
             );
-            None
         }
-        (None, None) => {
-            if matches!(node.kind, Kind::Map(_)) {
-                findings.add(
-                    &node.origin,
-                    "the workload is neither `builtin:` nor `command:`",
-                    format!("built-ins are {}", known.builtins.join(", ")),
-                );
-            }
-            None
-        }
-        (Some(builtin), None) => {
-            let name = text(builtin, "builtin", findings)?;
-            let Some(declaration) = (known.declare)(&name) else {
-                findings.unknown(&builtin.origin, "built-in workload", &name, known.builtins);
-                return None;
+        return None;
+    };
+    let section = fields.get(kind)?;
+    let belongs = |key: &str| match kind {
+        "builtin" => ["builtin", "problem"].contains(&key),
+        "kernel" => key == "kernel",
+        _ => key != "problem",
+    };
+    for key in WORKLOAD_KEYS.iter().filter(|key| !belongs(key)) {
+        if let Some(origin) = fields.key_origin(key) {
+            let (what, help) = match kind {
+                "builtin" => ("a built-in workload", "leave it out"),
+                "kernel" => ("a kernel", "its sizes are scalar arguments"),
+                _ => ("a command", "write sizes into the command"),
             };
-            for key in WORKLOAD_KEYS
-                .iter()
-                .filter(|k| !["builtin", "problem"].contains(k))
-            {
-                if let Some(origin) = fields.key_origin(key) {
-                    findings.add(
-                        origin,
-                        format!("`{key}` has no effect on a built-in workload"),
-                        "leave it out",
-                    );
-                }
-            }
-            let mut problem = vec![];
-            for (key, origin, value) in fields.map("problem", findings).unwrap_or(&[]) {
-                problem.extend(
-                    problem_value(key, origin, value, &declaration, findings)
-                        .map(|v| (key.clone(), v)),
-                );
-            }
-            Some((
-                WorkloadChoice::Builtin { name },
-                problem,
-                declaration,
-                Usage::default(),
-            ))
-        }
-        (None, Some(command)) => {
-            if let Some(origin) = fields.key_origin("problem") {
-                findings.add(
-                    origin,
-                    "`problem` has no effect on a command",
-                    "write sizes into the command",
-                );
-            }
-            let (choice, usage) = command_choice(command, &fields, known, findings);
-            let declaration = Declaration {
-                name: "command".into(),
-                ..Declaration::default()
-            };
-            Some((WorkloadChoice::Command(choice), vec![], declaration, usage))
+            findings.add(origin, format!("`{key}` has no effect on {what}"), help);
         }
     }
+    let named = |name: &str| Declaration {
+        name: name.into(),
+        ..Declaration::default()
+    };
+    match kind {
+        "builtin" => built_in(section, &fields, known, findings),
+        "kernel" => {
+            let (choice, expressions) = kernel::kernel(section, known.folder, findings)?;
+            let declaration = Declaration {
+                has_exact: choice.reference.is_some(),
+                ..named("kernel")
+            };
+            let usage = Usage {
+                expressions,
+                ..Usage::default()
+            };
+            Some((WorkloadChoice::Kernel(choice), vec![], declaration, usage))
+        }
+        _ => {
+            let (choice, usage) = command_choice(section, &fields, known, findings);
+            Some((
+                WorkloadChoice::Command(choice),
+                vec![],
+                named("command"),
+                usage,
+            ))
+        }
+    }
+}
+
+fn built_in(
+    node: &Node,
+    fields: &Fields<'_>,
+    known: &Known<'_>,
+    findings: &mut Findings,
+) -> Option<Workload> {
+    let name = text(node, "builtin", findings)?;
+    let Some(declaration) = (known.declare)(&name) else {
+        findings.unknown(&node.origin, "built-in workload", &name, known.builtins);
+        return None;
+    };
+    let mut problem = vec![];
+    for (key, origin, value) in fields.map("problem", findings).unwrap_or(&[]) {
+        let value = problem_value(key, origin, value, &declaration, findings);
+        problem.extend(value.map(|v| (key.clone(), v)));
+    }
+    let choice = WorkloadChoice::Builtin { name };
+    Some((choice, problem, declaration, Usage::default()))
 }
 
 /// A value of the problem, its key and, for the preset, its name checked.

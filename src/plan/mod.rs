@@ -2,6 +2,7 @@
 mod check;
 mod command;
 mod graph;
+mod kernel;
 mod parameter;
 mod phases;
 mod reader;
@@ -12,6 +13,7 @@ mod tests;
 mod tree;
 
 pub use command::placeholders;
+pub use kernel::ELEMENTS;
 pub use parameter::{parse_parameter, parse_value};
 
 use crate::diagnostic::{Diagnostic, Origin};
@@ -105,12 +107,12 @@ pub enum DeviceChoice {
 /// What is tuned.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(clippy::large_enum_variant, reason = "a plan has one")]
 pub enum WorkloadChoice {
     Builtin {
         name: String,
     },
     Command(CommandChoice),
+    Kernel(KernelChoice),
     /// What another tuner measured: known by name, and not to be run here. No plan file can choose it.
     Imported {
         kernel: String,
@@ -138,6 +140,77 @@ pub struct CommandChoice {
     pub timer: Timer,
     /// The folder of the plan; relative paths start here.
     pub folder: String,
+}
+
+/// The user's own GPU kernel. Tuning parameters are pipeline-overridable constants in WGSL and macros in CUDA; scalar arguments
+/// are overridable constants in WGSL and arguments in CUDA. `{{ name }}` stands for either in both.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct KernelChoice {
+    pub code: KernelCode,
+    /// In the order of the kernel's arguments. Arrays are bound to `@group(0)` in the same order.
+    pub arguments: Vec<Argument>,
+    /// Another kernel over the same arguments whose answer is right.
+    pub reference: Option<KernelCode>,
+    /// The folder of the plan; relative paths start here.
+    pub folder: String,
+}
+
+/// Where a kernel is and how it is launched.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct KernelCode {
+    pub entry: String,
+    /// Files; one is enough.
+    pub wgsl: Option<String>,
+    pub cuda: Option<String>,
+    /// For the CUDA compiler.
+    pub options: Vec<String>,
+    /// Groups along x, y, z: expressions over parameters and scalars, as restrictions are; missing axes are 1.
+    pub grid: Vec<String>,
+    /// Threads of a group, likewise. WGSL says them in the source, so there it is a check.
+    pub block: Vec<String>,
+    /// Bytes of dynamic shared memory (CUDA).
+    pub shared_memory: Option<String>,
+}
+
+/// An argument of a kernel.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Argument {
+    pub name: String,
+    /// One of [`ELEMENTS`].
+    pub element: String,
+    pub kind: ArgumentKind,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ArgumentKind {
+    Scalar(Value),
+    Array {
+        /// Expressions, the slowest axis first.
+        shape: Vec<String>,
+        /// Absent: zeros; of an output a pattern that shows what was never written.
+        fill: Option<Fill>,
+        seed: u64,
+        /// A CUDA `__constant__` of this name instead of an argument.
+        is_constant: bool,
+        /// Compared for accuracy.
+        is_output: bool,
+    },
+}
+
+/// What an array holds before the kernel runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fill {
+    Constant(f64),
+    /// 0, 1, 2, …
+    Iota,
+    /// From, to.
+    Uniform(f64, f64),
+    /// Mean, standard deviation.
+    Normal(f64, f64),
+    /// `.npy`
+    File(String),
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

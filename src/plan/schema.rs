@@ -60,13 +60,14 @@ pub(super) struct Plan {
     matrix: Option<BTreeMap<String, Vec<Scalar>>>,
 }
 
-/// Exactly one of `builtin` and `command`.
+/// Exactly one of `builtin`, `command` and `kernel`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Workload {
     builtin: Option<String>,
     /// Of a built-in: preset, seed, sizes, external arrays.
     problem: Option<BTreeMap<String, Scalar>>,
+    kernel: Option<Kernel>,
     command: Option<Words>,
     /// The command is one text for `sh -c`.
     shell: Option<bool>,
@@ -85,6 +86,89 @@ pub(super) struct Workload {
     metrics: Option<BTreeMap<String, Metric>>,
     /// wall, or `metric NAME` (seconds).
     timer: Option<String>,
+}
+
+/// A GPU kernel. Tuning parameters are pipeline-overridable constants in WGSL and macros in CUDA.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Kernel {
+    entry: String,
+    /// Source files, relative to the plan; one is enough.
+    wgsl: Option<String>,
+    cuda: Option<String>,
+    /// For the CUDA compiler.
+    options: Option<Vec<String>>,
+    /// Groups along x, y, z: expressions over parameters and scalars.
+    grid: Expressions,
+    /// Threads of a group along x, y, z; CUDA needs it, WGSL is checked against it.
+    block: Option<Expressions>,
+    /// Bytes of dynamic shared memory (CUDA).
+    shared_memory: Option<Expressions>,
+    /// In the order of the kernel's arguments; arrays are bound to @group(0) in the same order.
+    arguments: BTreeMap<String, Argument>,
+    /// Another kernel over the same arguments whose answer is right; `accuracy: {against: exact}` compares with it.
+    reference: Option<Reference>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Reference {
+    entry: String,
+    wgsl: Option<String>,
+    cuda: Option<String>,
+    options: Option<Vec<String>>,
+    grid: Expressions,
+    block: Option<Expressions>,
+    shared_memory: Option<Expressions>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+enum Expressions {
+    One(Scalar),
+    More(Vec<Scalar>),
+}
+
+/// A number alone is a scalar: i32, or f32 with a point.
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+enum Argument {
+    Scalar(f64),
+    Described(Box<DescribedArgument>),
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DescribedArgument {
+    /// f16, f32, f64, i8 … i64, u8 … u64.
+    r#type: String,
+    /// Of an array: expressions, the slowest axis first.
+    shape: Option<Expressions>,
+    /// Of a scalar.
+    value: Option<Scalar>,
+    /// zeros, iota, {constant: x}, {uniform: [from, to]}, {normal: [mean, deviation]} or {file: x.npy}.
+    fill: Option<Fill>,
+    seed: Option<u64>,
+    /// global or constant.
+    memory: Option<String>,
+    /// Compared for accuracy.
+    output: Option<bool>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+enum Fill {
+    Word(String),
+    Described(DescribedFill),
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DescribedFill {
+    constant: Option<f64>,
+    uniform: Option<(f64, f64)>,
+    normal: Option<(f64, f64)>,
+    file: Option<String>,
 }
 
 #[derive(Deserialize, JsonSchema)]

@@ -1,7 +1,7 @@
 //! Wrong plans, each with the message that its author sees; right plans; and inputs that nobody wrote.
 use super::schema::schema;
 use super::*;
-use crate::plan::{check, command};
+use crate::plan::{check, command, kernel};
 use proptest::prelude::*;
 
 const GOOD: &str = "name: t
@@ -79,7 +79,7 @@ fn parse_with(text: &[u8], overrides: &[(&str, &str)]) -> Result<Parsed, Vec<Dia
     )
 }
 
-fn parse(text: &str) -> Result<Parsed, Vec<Diagnostic>> {
+pub(super) fn parse(text: &str) -> Result<Parsed, Vec<Diagnostic>> {
     parse_with(text.as_bytes(), &[])
 }
 
@@ -178,7 +178,7 @@ fn the_good_plans_are_good() {
 }
 
 /// (what in the good plan, becomes what, the message says, the help says)
-type Wrong = (&'static str, &'static str, &'static str, &'static str);
+pub(super) type Wrong = (&'static str, &'static str, &'static str, &'static str);
 
 const WRONG: &[Wrong] = &[
     (
@@ -215,13 +215,13 @@ const WRONG: &[Wrong] = &[
     (
         "  builtin: toy\n",
         "",
-        "neither `builtin:` nor `command:`",
+        "neither `builtin:` nor `command:` nor `kernel:`",
         "built-ins are toy",
     ),
     (
         "builtin: toy",
         "builtin: toy\n  command: ls",
-        "a built-in or a command, not both",
+        "a workload is one of builtin and command, not several",
         "",
     ),
     (
@@ -635,7 +635,7 @@ const WRONG_COMMANDS: &[Wrong] = &[
     ),
 ];
 
-fn assert_wrong(good: &str, (from, to, message, help): Wrong) {
+pub(super) fn assert_wrong(good: &str, (from, to, message, help): Wrong) {
     assert!(good.contains(from), "the good plan has no {from:?}");
     let text = good.replacen(from, to, 1);
     let findings = parse(&text).expect_err(&format!("{to:?} passes"));
@@ -867,10 +867,14 @@ fn the_schema_has_the_keys_that_the_checker_accepts() {
         keys.sort();
         keys
     };
-    let pairs: [(&str, &[&str]); 12] = [
+    let pairs: [(&str, &[&str]); 16] = [
         ("", check::PLAN_KEYS),
         ("Workload", command::WORKLOAD_KEYS),
         ("OutputFile", command::OUTPUT_KEYS),
+        ("Kernel", kernel::KERNEL_KEYS),
+        ("Reference", kernel::REFERENCE_KEYS),
+        ("DescribedArgument", kernel::ARGUMENT_KEYS),
+        ("DescribedFill", kernel::FILL_KEYS),
         ("MetricSource", command::METRIC_KEYS),
         ("Accuracy", check::ACCURACY_KEYS),
         ("Limits", check::LIMITS_KEYS),

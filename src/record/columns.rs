@@ -332,7 +332,7 @@ pub fn quantity(sample: &Sample, of: &Objective, plan: &Plan) -> Option<f64> {
 fn declared_metrics(plan: &Plan) -> impl Iterator<Item = &str> {
     let (declared, recorded) = match &plan.workload {
         WorkloadChoice::Command(command) => (&command.metrics[..], None),
-        WorkloadChoice::Builtin { .. } => (&[][..], None),
+        WorkloadChoice::Builtin { .. } | WorkloadChoice::Kernel(_) => (&[][..], None),
         WorkloadChoice::Imported { .. } => (&[][..], Some("recorded_ms")),
     };
     let declared = declared.iter().map(|metric| metric.name.as_str());

@@ -246,6 +246,7 @@ fn workload_name(choice: &WorkloadChoice) -> String {
         WorkloadChoice::Builtin { name } | WorkloadChoice::Imported { kernel: name } => {
             return name.clone();
         }
+        WorkloadChoice::Kernel(kernel) => return kernel.code.entry.clone(),
         WorkloadChoice::Command(command) => command,
     };
     let CommandChoice {

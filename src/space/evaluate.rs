@@ -128,6 +128,11 @@ impl Expression {
         found
     }
 
+    /// What it comes to.
+    pub(super) fn value<'a>(&'a self, slots: Slots<'a, '_>) -> Partial<'a> {
+        self.partial(slots, Use::Value, &mut Note::default())
+    }
+
     /// Which parameters a condition still depends on: parts of a conjunction that hold in any case read nothing.
     pub(super) fn open_slots<'a>(&'a self, slots: Slots<'a, '_>, found: &mut Vec<usize>) {
         let Expression::And(parts) = self else {

@@ -112,6 +112,25 @@ impl Restriction {
         self.holds(&slots, &mut Note::default())
     }
 
+    /// What the expression comes to as a whole number: of a grid, a block, a size.
+    ///
+    /// # Errors
+    /// Division by zero, overflow, a fraction, a text.
+    pub fn whole(&self, values: &[Value]) -> Result<i64, String> {
+        let slots: Vec<_> = values
+            .iter()
+            .map(|v| Partial::Known(Operand::of(v)))
+            .collect();
+        match self.root.value(&slots) {
+            Partial::Known(Operand::Float(f)) if f.fract() == 0.0 && f.abs() < 9e15 => Ok(f as i64),
+            Partial::Known(value) => value
+                .whole()
+                .ok_or_else(|| format!("`{}` is no whole number", self.text)),
+            Partial::Fails(fault) => Err(format!("`{}`: {fault}", self.text)),
+            Partial::Open(_) => unreachable!("every parameter has a value"),
+        }
+    }
+
     /// The same of parameters that all have a value.
     pub(super) fn holds<'a>(
         &'a self,

@@ -11,7 +11,6 @@ use crate::plan::WorkloadChoice;
 use crate::trial::{Block, Cell, Conditions, Ending, VariantId};
 use crate::value::{Bytes, Nanoseconds};
 use crate::workload::command::signal_name;
-use crate::workload::files;
 use std::io::{BufReader, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
@@ -61,7 +60,7 @@ enum Answer {
 impl Child {
     /// `program` is this very binary; it is started with the hidden subcommand `__worker`.
     pub fn new(program: PathBuf, load: LoadOrder, interrupted: Arc<AtomicBool>) -> Child {
-        let guard = files::available_memory().map(|all| Bytes(all.0 / 10 * 8));
+        let guard = crate::device::available_memory().map(|all| Bytes(all.0 / 10 * 8));
         Child {
             memory_guard: load.memory_limit.or(guard),
             program,

@@ -70,7 +70,7 @@ fn load(order: &LoadOrder, out: &Output) -> Result<Bench, String> {
     // A command is watched by its launcher, which can end it without ending the worker.
     let limit = match order.workload {
         WorkloadChoice::Command(_) => Nanoseconds(f64::INFINITY),
-        WorkloadChoice::Builtin { .. } | WorkloadChoice::Imported { .. } => order.trial_timeout,
+        _ => order.trial_timeout,
     };
     let out = out.clone();
     let watchdog = Watchdog::new(limit, move |variant| {

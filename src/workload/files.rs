@@ -9,12 +9,11 @@
 )]
 use crate::array::{Array, Values};
 use crate::plan::OutputFile;
-use crate::value::Bytes;
 use ndarray::{ArrayD, IxDyn, OwnedRepr};
 use ndarray_npy::{NpzReader, ReadNpzError};
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Reads an array: f32 and f64 as they are, half precision as f32, other numbers as f64, complex numbers with a last axis of
 /// length 2. `described` says more about raw files and archives.
@@ -40,7 +39,7 @@ pub fn read_array(path: &Path, described: Option<&OutputFile>) -> Result<Array, 
 
 /// An element type as `.npy` names it: `<f4`, `|u1`, `<c8`.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Element {
+pub(super) struct Element {
     /// f, i, u, b (boolean) or c.
     kind: char,
     width: usize,
@@ -62,7 +61,7 @@ impl Element {
     }
 
     /// As plans name it: `f32`.
-    fn of_plan(written: &str) -> Option<Element> {
+    pub(super) fn of_plan(written: &str) -> Option<Element> {
         let kind = written.chars().next()?;
         let bits: usize = written.get(1..)?.parse().ok()?;
         Element {
@@ -86,7 +85,7 @@ impl Element {
     }
 
     /// In the order of the file. A complex number is two values.
-    fn values(self, bytes: &[u8]) -> Values {
+    pub(super) fn values(self, bytes: &[u8]) -> Values {
         macro_rules! each {
             ($type:ty, $to:expr) => {
                 bytes
@@ -117,8 +116,35 @@ impl Element {
         }
     }
 
+    /// Bytes of a value.
+    pub(super) fn width(self) -> usize {
+        self.width
+    }
+
+    /// Appends a value, little-endian; whole types round, and stop at their limits.
+    pub(super) fn push(self, value: f64, to: &mut Vec<u8>) {
+        macro_rules! as_type {
+            ($type:ty) => {
+                to.extend_from_slice(&(value.round() as $type).to_le_bytes())
+            };
+        }
+        match (self.kind, self.width) {
+            ('f', 2) => to.extend_from_slice(&half::f16::from_f64(value).to_le_bytes()),
+            ('f', 4) => to.extend_from_slice(&(value as f32).to_le_bytes()),
+            ('f' | 'c', _) => to.extend_from_slice(&value.to_le_bytes()),
+            ('i', 1) => as_type!(i8),
+            ('i', 2) => as_type!(i16),
+            ('i', 4) => as_type!(i32),
+            ('i', _) => as_type!(i64),
+            (_, 1) => as_type!(u8),
+            (_, 2) => as_type!(u16),
+            (_, 4) => as_type!(u32),
+            _ => as_type!(u64),
+        }
+    }
+
     /// Bytes of an array of this shape.
-    fn size(self, shape: &[usize]) -> Result<usize, String> {
+    pub(super) fn size(self, shape: &[usize]) -> Result<usize, String> {
         let size = shape
             .iter()
             .try_fold(self.width, |n, &length| n.checked_mul(length));
@@ -366,51 +392,10 @@ fn npy_header(array: &Array) -> Vec<u8> {
     [&b"\x93NUMPY\x01\x00"[..], &length, text.as_bytes()].concat()
 }
 
-/// What this process can still have: the machine's memory, or less inside a control group.
-pub fn available_memory() -> Option<Bytes> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
-    let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    let limits = groups.lines().filter_map(group_memory).min();
-    Some(Bytes((kib * 1024).min(limits.unwrap_or(u64::MAX))))
-}
-
-/// What a line of /proc/self/cgroup leaves: version 2 `0::/path`, version 1 `5:memory:/path`.
-fn group_memory(line: &str) -> Option<u64> {
-    let mut parts = line.splitn(3, ':').skip(1);
-    let (controllers, path) = (parts.next()?, parts.next()?.trim_start_matches('/'));
-    let (root, limit, usage) = match controllers {
-        "" => ("/sys/fs/cgroup", "memory.max", "memory.current"),
-        "memory" => (
-            "/sys/fs/cgroup/memory",
-            "memory.limit_in_bytes",
-            "memory.usage_in_bytes",
-        ),
-        _ => return None,
-    };
-    let number = |folder: &Path, file: &str| -> Option<u64> {
-        std::fs::read_to_string(folder.join(file))
-            .ok()?
-            .trim()
-            .parse()
-            .ok()
-    };
-    // A limit may be set on any group above. In a container the path may be one of the host's, which is not there.
-    let own: PathBuf = Path::new(root).join(path);
-    let groups = own
-        .ancestors()
-        .take_while(|folder| folder.starts_with(root));
-    groups
-        .filter_map(|g| Some(number(g, limit)?.saturating_sub(number(g, usage)?)))
-        .min()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::PathBuf;
 
     fn file(name: &str, bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
@@ -632,13 +617,5 @@ mod tests {
                 .contains("no array `y`; it has x, n")
         );
         assert!(read(None).unwrap_err().contains("say which"));
-    }
-
-    #[test]
-    fn some_memory_is_available_and_less_than_all() {
-        let bytes = available_memory().unwrap().0;
-        assert!((1 << 20..1 << 50).contains(&bytes), "{bytes}");
-        assert_eq!(group_memory("nonsense"), None);
-        assert_eq!(group_memory("3:cpu:/"), None);
     }
 }

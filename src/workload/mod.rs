@@ -1,7 +1,10 @@
-//! What is tuned: built-in workloads and commands. Equal citizens behind two traits.
+//! What is tuned: built-in workloads, commands and the user's own kernels. Equal citizens behind two traits.
 mod beamform3d;
 pub mod command;
 pub mod files;
+mod kernel;
+mod random;
+mod template;
 
 use crate::array::Array;
 use crate::device::Device;
@@ -23,8 +26,12 @@ pub trait Workload: Send {
         configuration: &Configuration,
     ) -> Result<Box<dyn Executable>, Ending>;
 
-    /// The right answer in double precision, simple and slow; absent where only the baseline can be compared with.
-    fn exact(&self) -> Option<Array>;
+    /// The right answer, simple and slow: in double precision, or by the plan's reference kernel with the baseline's parameters.
+    /// Absent where only the baseline can be compared with.
+    ///
+    /// # Errors
+    /// What the reference came to.
+    fn exact(&self, device: &Device, baseline: &Configuration) -> Result<Option<Array>, Ending>;
 
     /// The useful work of one invocation (WORKLOADS §0.5); absent where it is not counted.
     fn work(&self, _configuration: &Configuration) -> Option<Work> {
@@ -58,6 +65,11 @@ pub trait Executable {
 
     /// The output of the last run; absent for a command that declares none.
     fn output(&mut self) -> Result<Option<Array>, Ending>;
+
+    /// Whether its own wall time is to be taken, since `run` does more than what is timed: a GPU's timestamps are read back.
+    fn keeps_time(&self) -> bool {
+        false
+    }
 
     /// How long its build took, where `prepare` found it made already; absent: as long as `prepare` took.
     fn build_time(&self) -> Option<Nanoseconds> {
@@ -118,6 +130,7 @@ pub fn load(
             (entry.load)(problem)
         }
         WorkloadChoice::Command(command) => command::load(command, surroundings),
+        WorkloadChoice::Kernel(kernel) => kernel::load(kernel),
         WorkloadChoice::Imported { kernel } => Err(format!(
             "`{kernel}` was measured by another tuner; its records were imported, and it cannot be run here"
         )),

@@ -447,7 +447,7 @@ const T1: &str = r#"{
 }"#;
 
 #[test]
-fn t1_becomes_a_plan_whose_kernel_is_refused_where_it_stands() {
+fn t1_becomes_a_plan_with_its_kernel() {
     let folder = folder_with("bowl.json", T1);
     let output = phasetune(folder.path(), &["import", "bowl.json"]);
     let (out, err) = (text(&output.stdout), text(&output.stderr));
@@ -465,13 +465,13 @@ name: bowl
 title: "Bowl"
 workload:
   kernel:
-    language: "CUDA"
-    name: "bowl_kernel"
-    file: "bowl.cu"
+    entry: "bowl_kernel"
+    cuda: "../bowl.cu"
     options: ["-std=c++11"]
-    block: {"x": "block_size_x", "y": "block_size_y", "z": "1"}
-    grid: {"x": "4096 // block_size_x", "y": "1", "z": "1"}
-    arguments: [{"name": "out", "type": "float", "memory_type": "Vector", "fill_type": "Constant", "fill_value": 0.0, "size": 4096}]
+    block: ["block_size_x", "block_size_y"]
+    grid: ["4096 // block_size_x"]
+    arguments:
+      "out": {type: f32, shape: [4096], fill: {constant: 0.0}}
 baseline: {"block_size_x": 64, "block_size_y": 1, "mode": "plain"}
 phases:
   - phase: search
@@ -487,24 +487,11 @@ phases:
       budget: {evaluations: 30, time: 90s}
 "#;
     assert_eq!(plan, expected);
-    let (status, why) = refused(folder.path(), &["check", "bowl"]);
-    assert_eq!(status, 1);
+    let shown = said(folder.path(), &["check", "bowl"]);
     assert!(
-        why.contains("kernel") && why.contains("bowl.yaml:5"),
-        "{why}"
+        shown.contains("kernel bowl_kernel of ../bowl.cu") && shown.contains("30"),
+        "{shown}"
     );
-    // The rest of it is a plan: with a command in the kernel's place it is accepted.
-    let command =
-        "workload: {command: [prog, '{block_size_x}', '{block_size_y}', '{mode}']}\nbaseline:";
-    let (start, rest) = plan.split_once("workload:").unwrap();
-    let rest = rest.split_once("baseline:").unwrap().1;
-    std::fs::write(
-        folder.path().join("p.yaml"),
-        format!("{start}{command}{rest}"),
-    )
-    .unwrap();
-    let shown = said(folder.path(), &["check", "p.yaml"]);
-    assert!(shown.contains("50") || shown.contains("30"), "{shown}");
     // A plan that is there is somebody's work.
     let (status, why) = refused(folder.path(), &["import", "bowl.json"]);
     assert!(status == 1 && why.contains("is there already"), "{why}");

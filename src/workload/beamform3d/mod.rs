@@ -99,7 +99,11 @@ impl Workload for Beamformer {
         device: &Device,
         configuration: &Configuration,
     ) -> Result<Box<dyn Executable>, Ending> {
-        let Device::Host = device;
+        if !matches!(device, Device::Host) {
+            return Err(Ending::Unsupported {
+                reason: "beamform3d has no kernel for this device yet; use device: cpu".into(),
+            });
+        }
         let Shared { scene, geometry } = &*self.shared;
         let settings = Settings::new(configuration, geometry, scene.frames.len())?;
         let pool = rayon::ThreadPoolBuilder::new()
@@ -123,8 +127,8 @@ impl Workload for Beamformer {
         }))
     }
 
-    fn exact(&self) -> Option<Array> {
-        Some(exact::volume(&self.shared.scene))
+    fn exact(&self, _device: &Device, _baseline: &Configuration) -> Result<Option<Array>, Ending> {
+        Ok(Some(exact::volume(&self.shared.scene)))
     }
 
     /// WORKLOADS §1e, with the exact share of pairs that are in range. The useful work is that of the definition, the same

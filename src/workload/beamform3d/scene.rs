@@ -3,6 +3,7 @@
 use super::npy;
 use crate::value::Value;
 use crate::workload::Problem;
+use crate::workload::random::gaussian_pair;
 use std::f64::consts::{LN_2, PI};
 
 /// Keys that `problem:` may have beside preset and seed, with what they are.
@@ -329,21 +330,6 @@ fn square_array(side: usize, pitch: f64) -> Vec<[f64; 3]> {
     (0..side)
         .flat_map(|j| (0..side).map(move |i| [at(i), at(j), 0.0]))
         .collect()
-}
-
-/// SplitMix64 as a function of a counter (Steele, Lea and Flood, OOPSLA 2014): in [0, 1).
-fn uniform(seed: u64, counter: u64) -> f64 {
-    let mut z = seed.wrapping_add(counter.wrapping_mul(0x9E37_79B9_7F4A_7C15));
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    ((z ^ (z >> 31)) >> 11) as f64 * (-53.0_f64).exp2()
-}
-
-/// Two independent standard normal numbers (Box and Muller 1958).
-fn gaussian_pair(seed: u64, counter: u64) -> [f64; 2] {
-    let radius = (-2.0 * (1.0 - uniform(seed, 2 * counter)).ln()).sqrt();
-    let (sine, cosine) = (2.0 * PI * uniform(seed, 2 * counter + 1)).sin_cos();
-    [radius * cosine, radius * sine]
 }
 
 /// The mapping as it is written in the plan.

@@ -42,7 +42,7 @@ pub struct Launched {
     pub wall: Nanoseconds,
     pub user: Nanoseconds,
     pub system: Nanoseconds,
-    /// Largest resident size of the command or of a descendant that it waited for; never less than the launcher's own, about 5 MB.
+    /// Largest resident size of the command or of a descendant that it waited for; never less than the launcher's own, 1.5 MB.
     pub peak: Bytes,
     /// Its beginning and end, if it was kept.
     pub stdout: String,
@@ -68,7 +68,7 @@ pub struct LauncherProgram {
 }
 
 impl LauncherProgram {
-    /// The small program beside this one, since a command's peak memory is floored by its parent's (1.5 MB instead of 5); where
+    /// The small program beside this one, since a command's peak memory is floored by its parent's (1.5 MB instead of 9); where
     /// it is not installed, this very program, even if its file has been replaced since it started.
     pub fn this() -> LauncherProgram {
         let small = std::env::current_exe().map(|whole| whole.with_file_name("phasetune-launcher"));

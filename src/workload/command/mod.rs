@@ -10,11 +10,11 @@ pub mod launcher;
 mod output;
 mod prepared;
 mod running;
-mod template;
 
 pub use running::launcher_main;
 
-use super::{Executable, Surroundings, Workload, files};
+use super::template::Names;
+use super::{Executable, Surroundings, Workload};
 use crate::array::Array;
 use crate::device::Device;
 use crate::plan::CommandChoice;
@@ -26,7 +26,6 @@ use output::Metric;
 use prepared::Prepared;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use template::Names;
 
 /// Loads a command workload.
 ///
@@ -51,7 +50,7 @@ pub fn load_with(
     let scratch = std::path::absolute(surroundings.scratch.join("command"))
         .map_err(|e| format!("{}: {e}", surroundings.scratch.display()))?;
     // A command that allocates without end becomes a row before it takes the machine down.
-    let guard = files::available_memory().map(|free| Bytes(free.0 / 10 * 8));
+    let guard = crate::device::available_memory().map(|free| Bytes(free.0 / 10 * 8));
     let shared = Shared {
         choice: choice.clone(),
         metrics: choice
@@ -119,8 +118,8 @@ impl Workload for CommandWorkload {
         Ok(Box::new(Prepared::new(self.0.clone(), configuration)?))
     }
 
-    fn exact(&self) -> Option<Array> {
-        None
+    fn exact(&self, _device: &Device, _baseline: &Configuration) -> Result<Option<Array>, Ending> {
+        Ok(None)
     }
 
     fn keeps_state(&self) -> bool {

@@ -1,10 +1,10 @@
 //! What a command left behind: metrics in its output and files, and the array that it wrote.
 #![allow(clippy::disallowed_methods, reason = "reads what commands write")]
 use super::launcher::Launched;
-use super::template::Names;
 use crate::array::Array;
 use crate::plan::{DeclaredMetric, MetricSource, OutputFile};
 use crate::workload::files;
+use crate::workload::template::Names;
 use regex::Regex;
 use std::io;
 use std::path::{Path, PathBuf};

@@ -5,7 +5,6 @@
 )]
 use super::launcher::{End, Launch, Launched};
 use super::output::{DeclaredArray, Metric};
-use super::template::{Names, SCRATCH};
 use super::{Shared, signal_name};
 use crate::array::Array;
 use crate::plan::{CommandChoice, Timer};
@@ -13,6 +12,7 @@ use crate::space::Configuration;
 use crate::trial::{Ending, Invocation, Timing};
 use crate::value::{Bytes, Nanoseconds};
 use crate::workload::Executable;
+use crate::workload::template::{Names, SCRATCH};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,0 +1,275 @@
+//! The user's own GPU kernel as a workload: its source is completed with the configuration's values, its arguments are filled,
+//! and each invocation launches it once.
+#![allow(clippy::disallowed_methods, reason = "reads the kernel's sources")]
+mod arguments;
+#[cfg(test)]
+mod tests;
+
+use super::files::Element;
+use super::template::Names;
+use super::{Executable, Workload};
+use crate::array::{Array, Values};
+use crate::device::{Action, Buffer, Device, Gpu, Language, Recording, Source, Step};
+use crate::plan::{ArgumentKind, KernelChoice, KernelCode};
+use crate::space::{Configuration, Restriction};
+use crate::trial::{Ending, Invocation};
+use crate::value::{Bytes, Value};
+use arguments::{Filled, fill, poison};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Loads a kernel's sources.
+///
+/// # Errors
+/// A source that cannot be read.
+pub(super) fn load(choice: &KernelChoice) -> Result<Box<dyn Workload>, String> {
+    let sources = |code: &KernelCode| -> Result<Sources, String> {
+        let read = |file: &String| {
+            let path = Path::new(&choice.folder).join(file);
+            std::fs::read_to_string(&path)
+                .map_err(|e| format!("the kernel {} cannot be read: {e}", path.display()))
+        };
+        Ok(Sources {
+            code: code.clone(),
+            wgsl: code.wgsl.as_ref().map(read).transpose()?,
+            cuda: code.cuda.as_ref().map(read).transpose()?,
+        })
+    };
+    Ok(Box::new(KernelWorkload {
+        sources: sources(&choice.code)?,
+        reference: choice.reference.as_ref().map(sources).transpose()?,
+        choice: choice.clone(),
+    }))
+}
+
+/// A kernel with its files read.
+struct Sources {
+    code: KernelCode,
+    wgsl: Option<String>,
+    cuda: Option<String>,
+}
+
+struct KernelWorkload {
+    choice: KernelChoice,
+    sources: Sources,
+    reference: Option<Sources>,
+}
+
+impl Workload for KernelWorkload {
+    fn prepare(
+        &self,
+        device: &Device,
+        configuration: &Configuration,
+    ) -> Result<Box<dyn Executable>, Ending> {
+        Ok(Box::new(self.ready(
+            device,
+            configuration,
+            &self.sources,
+        )?))
+    }
+
+    fn exact(&self, device: &Device, baseline: &Configuration) -> Result<Option<Array>, Ending> {
+        let Some(reference) = &self.reference else {
+            return Ok(None);
+        };
+        let mut ready = self.ready(device, baseline, reference)?;
+        ready.poison();
+        ready.run()?;
+        ready.output()
+    }
+}
+
+impl KernelWorkload {
+    fn ready(
+        &self,
+        device: &Device,
+        configuration: &Configuration,
+        sources: &Sources,
+    ) -> Result<Ready, Ending> {
+        let unsupported = |reason: &str| Ending::Unsupported {
+            reason: reason.into(),
+        };
+        let Device::Gpu(gpu) = device else {
+            return Err(unsupported(
+                "a kernel needs a GPU: device: wgpu (any GPU, or one in software) or cuda",
+            ));
+        };
+        let (file, text) = match gpu.language() {
+            Language::Wgsl => (&sources.code.wgsl, &sources.wgsl),
+            Language::Cuda => (&sources.code.cuda, &sources.cuda),
+        };
+        let (Some(file), Some(text)) = (file, text) else {
+            return Err(unsupported(match gpu.language() {
+                Language::Wgsl => "the kernel has no `wgsl:` source",
+                Language::Cuda => "the kernel has no `cuda:` source",
+            }));
+        };
+        let scope = Scope::new(&self.choice, configuration);
+        let names = Names {
+            configuration: &scope.values,
+            scratch: Path::new(""),
+        };
+        let text = names.render(text, file).map_err(failed)?;
+        let block = match &sources.code.block[..] {
+            [] => None,
+            written => Some(scope.axes(written, "block")?),
+        };
+        let kernel = gpu.compile(&Source {
+            name: file,
+            text: &text,
+            entry: &sources.code.entry,
+            constants: scope.values.values(),
+            block,
+        })?;
+        let mut buffers = vec![];
+        for argument in &self.choice.arguments {
+            if let ArgumentKind::Array { shape, .. } = &argument.kind {
+                let shape = scope.shape(shape, &argument.name)?;
+                let element = Element::of_plan(&argument.element)
+                    .ok_or_else(|| failed("an unknown element type"))?;
+                // The device's limits come before the host's memory.
+                let size = element.size(&shape).map_err(failed)?;
+                let buffer = gpu.allocate(&argument.name, size as u64)?;
+                let filled = fill(argument, element, shape, &self.choice.folder).map_err(failed)?;
+                gpu.upload(&buffer, &filled.bytes)?;
+                buffers.push((buffer, filled));
+            }
+        }
+        let step = Step {
+            stage: None,
+            action: Action::Launch {
+                kernel,
+                grid: scope.axes(&sources.code.grid, "grid")?,
+                buffers: buffers.iter().map(|(buffer, _)| buffer.clone()).collect(),
+            },
+        };
+        let recording = gpu.record(&[step])?;
+        Ok(Ready {
+            peak: gpu.take_peak(),
+            gpu: gpu.clone(),
+            buffers,
+            recording,
+        })
+    }
+}
+
+/// The values that a configuration gives to the names in expressions and sources.
+struct Scope {
+    values: Configuration,
+    names: Vec<crate::space::Parameter>,
+}
+
+impl Scope {
+    fn new(choice: &KernelChoice, configuration: &Configuration) -> Scope {
+        let parameters = configuration.values().iter();
+        let parameters: Vec<_> = parameters
+            .map(|(name, value)| crate::space::Parameter {
+                name: name.clone(),
+                values: vec![value.clone()],
+            })
+            .collect();
+        let names = choice.names(&parameters);
+        let values = names.iter().map(|p| (p.name.clone(), p.values[0].clone()));
+        Scope {
+            values: Configuration::new(values.collect()),
+            names,
+        }
+    }
+
+    fn whole(&self, written: &str) -> Result<i64, String> {
+        let values: Vec<Value> = self.names.iter().map(|p| p.values[0].clone()).collect();
+        Restriction::parse(written, &self.names)
+            .map_err(|e| format!("`{written}`: {}", e.message))?
+            .whole(&values)
+    }
+
+    /// x, y, z; the axes that are not written are 1.
+    fn axes(&self, written: &[String], what: &str) -> Result<[u32; 3], Ending> {
+        let mut axes = [1; 3];
+        for (axis, text) in axes.iter_mut().zip(written) {
+            let n = self.whole(text).map_err(failed)?;
+            *axis = u32::try_from(n).ok().filter(|n| *n > 0).ok_or_else(|| {
+                failed(format!("the {what} comes to {n} along an axis (`{text}`)"))
+            })?;
+        }
+        Ok(axes)
+    }
+
+    fn shape(&self, written: &[String], name: &str) -> Result<Vec<usize>, Ending> {
+        let axis = |text: &String| {
+            let n = self.whole(text).map_err(failed)?;
+            usize::try_from(n).ok().filter(|n| *n > 0).ok_or_else(|| {
+                failed(format!(
+                    "the shape of `{name}` comes to {n} along an axis (`{text}`)"
+                ))
+            })
+        };
+        written.iter().map(axis).collect()
+    }
+}
+
+struct Ready {
+    gpu: Arc<dyn Gpu>,
+    buffers: Vec<(Buffer, Filled)>,
+    recording: Box<dyn Recording>,
+    peak: Bytes,
+}
+
+impl Executable for Ready {
+    fn run(&mut self) -> Result<Invocation, Ending> {
+        Ok(Invocation {
+            timing: self.recording.run()?,
+            ..Invocation::default()
+        })
+    }
+
+    /// Inputs too: a kernel may have written to them.
+    fn poison(&mut self) {
+        for (buffer, filled) in &self.buffers {
+            let pattern;
+            let bytes = match filled.is_output && !filled.is_given {
+                true => {
+                    pattern = poison(filled.bytes.len());
+                    &pattern
+                }
+                false => &filled.bytes,
+            };
+            // What is wrong with the device shows at the run that follows.
+            let _ = self.gpu.upload(buffer, bytes);
+        }
+    }
+
+    /// The outputs; of several, all values in one row.
+    fn output(&mut self) -> Result<Option<Array>, Ending> {
+        let mut found: Vec<(Vec<usize>, Vec<f64>)> = vec![];
+        for (buffer, filled) in self.buffers.iter().filter(|(_, f)| f.is_output) {
+            let bytes = self.gpu.download(buffer, filled.bytes.len() as u64)?;
+            found.push((filled.shape.clone(), filled.element.values(&bytes).to_f64()));
+        }
+        let (shape, values) = match found.len() {
+            0 => return Ok(None),
+            1 => found.remove(0),
+            _ => {
+                let all: Vec<f64> = found.into_iter().flat_map(|(_, values)| values).collect();
+                (vec![all.len()], all)
+            }
+        };
+        Array::new(shape, Values::F64(values), false)
+            .map(Some)
+            .map_err(failed)
+    }
+
+    fn keeps_time(&self) -> bool {
+        true
+    }
+
+    fn device_peak(&self) -> Bytes {
+        self.peak
+    }
+}
+
+fn failed(reason: impl Into<String>) -> Ending {
+    Ending::Failed {
+        reason: reason.into(),
+    }
+}

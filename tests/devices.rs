@@ -1,0 +1,557 @@
+//! What every GPU backend must do, on each device of this machine: memory, launches, clocks, and the words for what goes wrong.
+//! A machine without any runs nothing and says so; with PHASETUNE_NEEDS_GPU set (CI), that is a failure.
+#![allow(
+    unsafe_code,
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    reason = "a test program; sets an environment variable before any thread is there"
+)]
+use libtest_mimic::{Arguments, Conclusion, Failed, Trial};
+use phasetune::device::{self, Action, Device, Gpu, Language, Source, Step};
+use phasetune::plan::DeviceChoice;
+use phasetune::trial::Ending;
+use phasetune::value::Value;
+use std::sync::Arc;
+
+type Test = fn(&Arc<dyn Gpu>) -> Result<(), Failed>;
+
+const TESTS: &[(&str, Test)] = &[
+    ("bytes_come_back_as_they_went", round_trip),
+    ("a_kernel_computes_and_is_timed_by_both_clocks", launch),
+    ("stages_are_timed_apart_and_uploads_take_part", stages),
+    ("the_peak_is_the_largest_sum_of_what_lives", peak),
+    ("a_kernel_that_does_not_compile_says_where", compile_error),
+    ("groups_beyond_the_device_are_refused", group_limits),
+    (
+        "allocations_beyond_the_device_are_refused",
+        allocation_limits,
+    ),
+    ("constants_that_do_not_fit_are_refused", constants),
+    ("half_precision_rounds_as_ieee_does", half_precision),
+];
+
+/// Whole campaigns, on the first device alone.
+type CampaignTest = fn(&str) -> Result<(), Failed>;
+const CAMPAIGNS: &[(&str, CampaignTest)] = &[
+    (
+        "what_a_kernel_does_wrong_is_a_row_and_the_campaign_goes_on",
+        bad_kernels,
+    ),
+    (
+        "the_committed_kernel_plan_finds_a_faster_product",
+        user_kernel,
+    ),
+];
+
+fn main() -> std::process::ExitCode {
+    let arguments = Arguments::from_args();
+    // The program's own main does the same: Mesa's layer complains where there is no desktop.
+    // SAFETY: no other thread has been started yet.
+    unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
+    let gpus = gpus();
+    if gpus.is_empty() {
+        eprintln!(
+            "devices: NOT RUN: this machine has no GPU, not even one in software ({})",
+            absent()
+        );
+        return match std::env::var_os("PHASETUNE_NEEDS_GPU") {
+            Some(_) => std::process::ExitCode::FAILURE,
+            None => std::process::ExitCode::SUCCESS,
+        };
+    }
+    let trials = gpus.iter().flat_map(|(name, gpu)| {
+        TESTS.iter().map(move |(what, test)| {
+            let gpu = gpu.clone();
+            Trial::test(format!("{name}::{what}"), move || test(&gpu))
+        })
+    });
+    let first = gpus[0].0.clone();
+    let campaigns = CAMPAIGNS.iter().map(|(what, test)| {
+        let device = first.clone();
+        Trial::test(format!("{first}::{what}"), move || test(&device))
+    });
+    let conclusion: Conclusion = libtest_mimic::run(&arguments, trials.chain(campaigns).collect());
+    for (name, why) in device::list() {
+        if why.contains("unsupported") {
+            eprintln!("devices: NOT RUN on {name}: {why}");
+        }
+    }
+    conclusion.exit_code()
+}
+
+/// By name; an adapter of the same kind as one before is left out.
+fn gpus() -> Vec<(String, Arc<dyn Gpu>)> {
+    let mut found: Vec<(String, Arc<dyn Gpu>)> = vec![];
+    for (name, about) in device::list() {
+        let choice = match name.split_once(':') {
+            Some(("wgpu", index)) => DeviceChoice::Wgpu(index.parse().unwrap()),
+            Some(("cuda", index)) => DeviceChoice::Cuda(index.parse().unwrap()),
+            _ => continue,
+        };
+        match device::open(choice) {
+            Ok(Device::Gpu(gpu)) => found.push((name, gpu)),
+            Ok(Device::Host) => unreachable!("asked for a GPU"),
+            Err(why) => panic!("{name} ({about}) is listed and cannot be opened: {why}"),
+        }
+    }
+    found
+}
+
+fn absent() -> String {
+    let all = device::list().into_iter().filter(|(name, _)| name != "cpu");
+    all.map(|(name, why)| format!("{name}: {why}"))
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
+fn check(is_so: bool, what: impl Into<String>) -> Result<(), Failed> {
+    match is_so {
+        true => Ok(()),
+        false => Err(what.into().into()),
+    }
+}
+
+/// y = scale · x over `n` values, in both languages.
+const WGSL: &str = "
+override scale: f32 = 1.0;
+override block: u32 = 64;
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read_write> y: array<f32>;
+@compute @workgroup_size(block)
+fn times(@builtin(global_invocation_id) at: vec3<u32>) {
+    if at.x < arrayLength(&x) { y[at.x] = scale * x[at.x]; }
+}";
+const CUDA: &str = r#"
+extern "C" __global__ void times(const float *x, float *y) {
+    const int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < 1000) y[i] = scale * x[i];
+}"#;
+
+fn source<'a>(
+    gpu: &Arc<dyn Gpu>,
+    wgsl: &'a str,
+    cuda: &'a str,
+    constants: &'a [(String, Value)],
+) -> Source<'a> {
+    Source {
+        name: "times",
+        text: match gpu.language() {
+            Language::Wgsl => wgsl,
+            Language::Cuda => cuda,
+        },
+        entry: "times",
+        constants,
+        block: match gpu.language() {
+            Language::Wgsl => None,
+            Language::Cuda => Some([64, 1, 1]),
+        },
+    }
+}
+
+fn named(constants: &[(&str, Value)]) -> Vec<(String, Value)> {
+    constants
+        .iter()
+        .map(|(n, v)| ((*n).to_owned(), v.clone()))
+        .collect()
+}
+
+fn floats(bytes: &[u8]) -> Vec<f32> {
+    bytes
+        .chunks_exact(4)
+        .map(|b| f32::from_le_bytes(b.try_into().unwrap()))
+        .collect()
+}
+
+fn said(ending: Ending) -> String {
+    ending.sentence()
+}
+
+fn round_trip(gpu: &Arc<dyn Gpu>) -> Result<(), Failed> {
+    for size in [1_usize, 3, 4, 1000, (1 << 20) + 1] {
+        let bytes: Vec<u8> = (0..size).map(|i| (i * 7 + 1) as u8).collect();
+        let buffer = gpu.allocate("b", size as u64).map_err(said)?;
+        gpu.upload(&buffer, &bytes).map_err(said)?;
+        let back = gpu.download(&buffer, size as u64).map_err(said)?;
+        check(back == bytes, format!("{size} bytes"))?;
+    }
+    Ok(())
+}
+
+fn launch(gpu: &Arc<dyn Gpu>) -> Result<(), Failed> {
+    let constants = named(&[("scale", Value::Float(2.5))]);
+    let kernel = gpu
+        .compile(&source(gpu, WGSL, CUDA, &constants))
+        .map_err(said)?;
+    let (x, y) = (
+        gpu.allocate("x", 4000).map_err(said)?,
+        gpu.allocate("y", 4000).map_err(said)?,
+    );
+    let values: Vec<u8> = (0..1000).flat_map(|i| (i as f32).to_le_bytes()).collect();
+    gpu.upload(&x, &values).map_err(said)?;
+    gpu.upload(&y, &[0xff; 4000]).map_err(said)?;
+    let action = Action::Launch {
+        kernel,
+        grid: [16, 1, 1],
+        buffers: vec![x, y.clone()],
+    };
+    let mut recording = gpu
+        .record(&[Step {
+            stage: Some(0),
+            action,
+        }])
+        .map_err(said)?;
+    for _ in 0..3 {
+        let timing = recording.run().map_err(said)?;
+        let device = timing.device.ok_or("no device time")?.0;
+        check(
+            device > 0.0 && device <= timing.wall.0,
+            format!("device {device} ns, wall {} ns", timing.wall.0),
+        )?;
+        check(
+            timing.stages.len() == 1 && timing.stages[0].0 <= device,
+            "the stage is longer than the whole",
+        )?;
+    }
+    let back = floats(&gpu.download(&y, 4000).map_err(said)?);
+    let expected: Vec<f32> = (0..1000).map(|i| 2.5 * i as f32).collect();
+    check(back == expected, format!("{:?}", &back[..4]))
+}
+
+fn stages(gpu: &Arc<dyn Gpu>) -> Result<(), Failed> {
+    let constants = named(&[("scale", Value::Int(3))]);
+    let kernel = gpu
+        .compile(&source(gpu, WGSL, CUDA, &constants))
+        .map_err(said)?;
+    let (x, y, z) = (
+        gpu.allocate("x", 4000).map_err(said)?,
+        gpu.allocate("y", 4000).map_err(said)?,
+        gpu.allocate("z", 4000).map_err(said)?,
+    );
+    let bytes: Arc<[u8]> = (0..1000).flat_map(|_| 1.0_f32.to_le_bytes()).collect();
+    let again: Arc<[u8]> = (0..1000).flat_map(|_| 5.0_f32.to_le_bytes()).collect();
+    let launch = |from: &device::Buffer, to: &device::Buffer, stage| Step {
+        stage: Some(stage),
+        action: Action::Launch {
+            kernel: kernel.clone(),
+            grid: [16, 1, 1],
+            buffers: vec![from.clone(), to.clone()],
+        },
+    };
+    let upload = |bytes: &Arc<[u8]>| Step {
+        stage: None,
+        action: Action::Upload {
+            to: x.clone(),
+            bytes: bytes.clone(),
+        },
+    };
+    // y = 3 · 1 and then x = 5: an upload that overtook a launch would show.
+    let steps = [
+        upload(&bytes),
+        launch(&x, &y, 0),
+        launch(&y, &z, 1),
+        launch(&z, &y, 1),
+        upload(&again),
+    ];
+    let mut recording = gpu.record(&steps).map_err(said)?;
+    let timing = recording.run().map_err(said)?;
+    check(
+        timing.stages.len() == 2 && timing.stages.iter().all(|s| s.0 > 0.0),
+        format!("{timing:?}"),
+    )?;
+    let back = floats(&gpu.download(&y, 4000).map_err(said)?);
+    check(back.iter().all(|v| *v == 27.0), format!("{:?}", &back[..4]))?;
+    let back = floats(&gpu.download(&x, 4000).map_err(said)?);
+    check(back.iter().all(|v| *v == 5.0), format!("{:?}", &back[..4]))
+}
+
+fn peak(gpu: &Arc<dyn Gpu>) -> Result<(), Failed> {
+    // Other tests allocate at the same time: a device of one's own.
+    let name = device::list()
+        .into_iter()
+        .find(|(_, about)| *about == gpu.about())
+        .ok_or("not listed")?
+        .0;
+    let choice = match name.split_once(':') {
+        Some(("wgpu", index)) => DeviceChoice::Wgpu(index.parse().unwrap()),
+        _ => DeviceChoice::Cuda(0),
+    };
+    let Device::Gpu(gpu) = device::open(choice)? else {
+        unreachable!("asked for a GPU")
+    };
+    gpu.take_peak();
+    let first = gpu.allocate("first", 1 << 20).map_err(said)?;
+    let second = gpu.allocate("second", 2 << 20).map_err(said)?;
+    drop(first);
+    let third = gpu.allocate("third", 1 << 19).map_err(said)?;
+    let peak = gpu.take_peak().0;
+    check(peak == 3 << 20, format!("{peak} bytes"))?;
+    drop((second, third));
+    check(
+        gpu.take_peak().0 == (2 << 20) + (1 << 19),
+        "a peak starts from what lives",
+    )?;
+    check(gpu.take_peak().0 == 0, "nothing lives any more")
+}
+
+fn compile_error(gpu: &Arc<dyn Gpu>) -> Result<(), Failed> {
+    let wrong = "@compute @workgroup_size(1)\nfn times() {\n    let a = unknown_name;\n}";
+    let wrong_cuda = "extern \"C\" __global__ void times() {\n    unknown_name;\n}";
+    let error = said(
+        gpu.compile(&source(gpu, wrong, wrong_cuda, &[]))
+            .unwrap_err(),
+    );
+    check(
+        error.contains("unknown_name") && (error.contains(":3:") || error.contains("(2)")),
+        error,
+    )?;
+    let missing = Source {
+        entry: "other",
+        ..source(gpu, WGSL, CUDA, &[])
+    };
+    if gpu.language() == Language::Wgsl {
+        let error = said(gpu.compile(&missing).unwrap_err());
+        check(
+            error.contains("no entry point `other`; it has times"),
+            error,
+        )?;
+    }
+    Ok(())
+}
+
+fn group_limits(gpu: &Arc<dyn Gpu>) -> Result<(), Failed> {
+    if gpu.language() != Language::Wgsl {
+        return Ok(());
+    }
+    // wgpu itself lets both through where they come from overrides.
+    let constants = named(&[("block", Value::Int(4096))]);
+    let error = gpu
+        .compile(&source(gpu, WGSL, CUDA, &constants))
+        .unwrap_err();
+    check(
+        matches!(&error, Ending::OverLimit { .. }) && said(error.clone()).contains("4096 × 1 × 1"),
+        said(error),
+    )?;
+    let greedy = "override n: u32; var<workgroup> all: array<f32, n>;\n@group(0) @binding(0) var<storage, read_write> y: array<f32>;
+        @compute @workgroup_size(1) fn times() { all[0] = 1.0; y[0] = all[0]; }";
+    let constants = named(&[("n", Value::Int(100_000_000))]);
+    let error = gpu
+        .compile(&source(gpu, greedy, "", &constants))
+        .unwrap_err();
+    check(
+        matches!(&error, Ending::OverLimit { .. })
+            && said(error.clone()).contains("workgroup memory"),
+        said(error),
+    )
+}
+
+fn allocation_limits(gpu: &Arc<dyn Gpu>) -> Result<(), Failed> {
+    let error = gpu.allocate("huge", 1 << 50).unwrap_err();
+    check(
+        matches!(&error, Ending::OverLimit { .. })
+            && said(error.clone()).contains("`huge` of 1.0 PiB"),
+        said(error),
+    )
+}
+
+fn constants(gpu: &Arc<dyn Gpu>) -> Result<(), Failed> {
+    if gpu.language() != Language::Wgsl {
+        return Ok(());
+    }
+    for (value, hint) in [
+        (Value::Float(16.5), "whole number"),
+        (Value::Int(-1), "no sign"),
+        (Value::Text("a".into()), "it is a number"),
+    ] {
+        let constants = named(&[("block", value)]);
+        let error = said(
+            gpu.compile(&source(gpu, WGSL, CUDA, &constants))
+                .unwrap_err(),
+        );
+        check(
+            error.contains("override `block` cannot be") && error.contains(hint),
+            error,
+        )?;
+    }
+    let more = named(&[("block", Value::Int(32)), ("not_there", Value::Int(1))]);
+    gpu.compile(&source(gpu, WGSL, CUDA, &more)).map_err(said)?;
+    Ok(())
+}
+
+fn half_precision(gpu: &Arc<dyn Gpu>) -> Result<(), Failed> {
+    if gpu.language() != Language::Wgsl || !gpu.about().contains("f16") {
+        return Ok(());
+    }
+    let wgsl = "enable f16;
+        @group(0) @binding(0) var<storage, read> x: array<f32>;
+        @group(0) @binding(1) var<storage, read_write> y: array<f32>;
+        @compute @workgroup_size(64) fn times(@builtin(global_invocation_id) at: vec3<u32>) {
+            if at.x < 4u { y[at.x] = f32(f16(x[at.x]) * f16(3.0)); }
+        }";
+    let kernel = gpu.compile(&source(gpu, wgsl, "", &[])).map_err(said)?;
+    let (x, y) = (
+        gpu.allocate("x", 16).map_err(said)?,
+        gpu.allocate("y", 16).map_err(said)?,
+    );
+    let values = [1.0_f32, 0.1, 1000.1, -0.333];
+    let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+    gpu.upload(&x, &bytes).map_err(said)?;
+    let action = Action::Launch {
+        kernel,
+        grid: [1, 1, 1],
+        buffers: vec![x, y.clone()],
+    };
+    gpu.record(&[Step {
+        stage: None,
+        action,
+    }])
+    .map_err(said)?
+    .run()
+    .map_err(said)?;
+    let back = floats(&gpu.download(&y, 16).map_err(said)?);
+    let expected = values.map(|v| (half::f16::from_f32(v) * half::f16::from_f32(3.0)).to_f32());
+    check(back == expected, format!("{back:?}, expected {expected:?}"))
+}
+
+/// Runs phasetune in a folder of its own; what it prints as JSON.
+fn campaign(folder: &std::path::Path, arguments: &[&str]) -> Result<serde_json::Value, Failed> {
+    let done = std::process::Command::new(env!("CARGO_BIN_EXE_phasetune"))
+        .args(arguments)
+        .arg("--json")
+        .current_dir(folder)
+        .output()?;
+    // 3 and 4 are about criteria.
+    if !matches!(done.status.code(), Some(0 | 3 | 4)) {
+        return Err(format!("{arguments:?}: {}", String::from_utf8_lossy(&done.stderr)).into());
+    }
+    Ok(serde_json::from_slice(&done.stdout)?)
+}
+
+fn bad_kernels(device: &str) -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let at = folder.path();
+    let kernel = "
+override block: u32;
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read_write> y: array<f32>;
+@compute @workgroup_size(block)
+fn work(@builtin(global_invocation_id) at: vec3<u32>) {
+    {% if how == 'broken' %}let a = unknown_name;{% endif %}
+    var sum = x[at.x % 64u];
+    {% if how == 'endless' %}
+    // In software a loop ends after 65,535 rounds, so there are many of them.
+    for (var i = 0u; i < 60000u; i++) { sum = fract(sum * 1.7 + f32(i)); }
+    {% endif %}
+    y[at.x % 64u] = sum {% if how == 'wrong' %} + 1.0 {% endif %};
+}";
+    std::fs::write(at.join("k.wgsl"), kernel)?;
+    std::fs::write(
+        at.join("p.yaml"),
+        format!(
+            "
+name: bad
+device: '{device}'
+workload:
+  kernel:
+    entry: work
+    wgsl: k.wgsl
+    grid: ['65535 if how == \"endless\" else 2', '60 if how == \"endless\" else 1']
+    arguments:
+      x: {{type: f32, shape: [64], fill: iota}}
+      y: {{type: f32, shape: ['(1 << 45) if False else 64'], output: true}}
+accuracy: {{limits: {{max_rel: 0}}}}
+protocol: {{blocks: {{min: 8, max: 8}}, trial_timeout: 3s, time_limit: 60s}}
+baseline: {{how: plain, block: 64, size: 64}}
+phases:
+  - phase: p
+    variants:
+      same: {{block: 32}}
+      broken: {{how: broken}}
+      endless: {{how: endless}}
+      wrong: {{how: wrong}}
+      large_group: {{block: 4096}}
+      huge_group: {{block: 1000000}}
+      large_array: {{size: 100000000000000}}
+"
+        )
+        .replace("'(1 << 45) if False else 64'", "size"),
+    )?;
+    let told = campaign(at, &["run", "p.yaml"])?;
+    let trials = told["trials"].as_array().ok_or("no trials")?;
+    for (name, verdict, words) in [
+        ("broken", "failed", "k.wgsl:7:"),
+        ("endless", "timed_out", "trial_timeout"),
+        ("wrong", "inaccurate", ""),
+        (
+            "large_group",
+            "over_limit",
+            "a group of 4096 × 1 × 1 threads",
+        ),
+        ("huge_group", "over_limit", "Workgroup size"),
+        ("large_array", "over_limit", "buffer `y` of"),
+    ] {
+        let trial = trials
+            .iter()
+            .find(|t| t["name"] == name)
+            .ok_or(format!("no row {name}"))?;
+        check(trial["verdict"] == verdict, format!("{name}: {trial}"))?;
+        check(
+            trial.to_string().contains(words),
+            format!("{name}: {trial}"),
+        )?;
+    }
+    let same = trials
+        .iter()
+        .find(|t| t["name"] == "same")
+        .ok_or("no row same")?;
+    check(
+        same["comparison"]["blocks"].as_u64() == Some(8),
+        format!("the others were measured: {same}"),
+    )
+}
+
+fn user_kernel(device: &str) -> Result<(), Failed> {
+    let root = env!("CARGO_MANIFEST_DIR");
+    let folder = tempfile::tempdir()?;
+    let plan = format!("{root}/experiments/user_kernel.yaml");
+    let told = campaign(
+        folder.path(),
+        &[
+            "run",
+            &plan,
+            "--device",
+            device,
+            "--set",
+            "phases.tune.search.budget.evaluations=8",
+            "--set",
+            "protocol.blocks={min: 8, max: 8}",
+            "--set",
+            "protocol.time_limit=40s",
+        ],
+    )?;
+    let trials = told["trials"].as_array().ok_or("no trials")?;
+    let bad = |t: &&serde_json::Value| {
+        [
+            "failed",
+            "inaccurate",
+            "crashed",
+            "over_limit",
+            "unsupported",
+        ]
+        .iter()
+        .any(|v| t["verdict"] == *v)
+    };
+    if let Some(trial) = trials.iter().find(bad) {
+        return Err(format!("{trial}").into());
+    }
+    let speedup = told["finals"][0]["confirmation"]["speedup"].as_f64();
+    check(
+        speedup.is_some_and(|s| s > 1.5),
+        format!("{:?}", told["finals"]),
+    )?;
+    let report =
+        std::fs::read_to_string(folder.path().join("reports/user_kernel/results_summary.md"))?;
+    check(
+        report.contains("Device time"),
+        "the report is about device time",
+    )
+}
