@@ -110,6 +110,7 @@ pub(crate) fn campaign(results: &Path, rows: usize) -> Result<(), Box<dyn Error>
         configuration: reference,
         confirmation: Some(series.compare(VariantId(1), 0.05)),
         medians: Some((median(0), median(1))),
+        absent: None,
     }])?;
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! What every GPU backend must do, on each device of this machine: memory, launches, clocks, and the words for what goes wrong.
-//! A machine without any runs nothing and says so; with PHASETUNE_NEEDS_GPU set (CI), that is a failure.
+//! A machine without any runs nothing and says so; with PHASETUNE_NEEDS_GPU set (CI), that is a failure. CUDA sources are compiled
+//! wherever NVRTC is, GPU or not; PHASETUNE_NEEDS_NVRTC likewise.
 #![allow(
     unsafe_code,
     clippy::disallowed_methods,
@@ -7,7 +8,7 @@
     reason = "a test program; sets an environment variable before any thread is there"
 )]
 use libtest_mimic::{Arguments, Conclusion, Failed, Trial};
-use phasetune::device::{self, Action, Device, Gpu, Language, Source, Step};
+use phasetune::device::{self, Action, Device, Gpu, Language, Passed, Source, Step, nvrtc};
 use phasetune::plan::DeviceChoice;
 use phasetune::trial::Ending;
 use phasetune::value::Value;
@@ -31,6 +32,17 @@ const TESTS: &[(&str, Test)] = &[
 ];
 
 /// Whole campaigns, on the first device alone.
+/// What needs the compiler and no GPU.
+type CompileTest = fn() -> Result<(), Failed>;
+const COMPILED: &[(&str, CompileTest)] = &[
+    (
+        "every_cuda_source_compiles_for_sm_80_and_sm_90",
+        cuda_sources,
+    ),
+    ("a_cuda_source_that_does_not_compile_says_where", cuda_error),
+    ("half_precision_headers_are_found", cuda_headers),
+];
+
 type CampaignTest = fn(&str) -> Result<(), Failed>;
 const CAMPAIGNS: &[(&str, CampaignTest)] = &[
     (
@@ -49,32 +61,37 @@ fn main() -> std::process::ExitCode {
     // SAFETY: no other thread has been started yet.
     unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
     let gpus = gpus();
-    if gpus.is_empty() {
-        eprintln!(
-            "devices: NOT RUN: this machine has no GPU, not even one in software ({})",
-            absent()
-        );
-        return match std::env::var_os("PHASETUNE_NEEDS_GPU") {
-            Some(_) => std::process::ExitCode::FAILURE,
-            None => std::process::ExitCode::SUCCESS,
-        };
-    }
-    let trials = gpus.iter().flat_map(|(name, gpu)| {
+    let each = gpus.iter().flat_map(|(name, gpu)| {
         TESTS.iter().map(move |(what, test)| {
             let gpu = gpu.clone();
             Trial::test(format!("{name}::{what}"), move || test(&gpu))
         })
     });
-    let first = gpus[0].0.clone();
-    let campaigns = CAMPAIGNS.iter().map(|(what, test)| {
-        let device = first.clone();
-        Trial::test(format!("{first}::{what}"), move || test(&device))
+    let first = gpus.first().map(|(name, _)| name.clone());
+    let campaigns = first.iter().flat_map(|first| {
+        CAMPAIGNS.iter().map(move |(what, test)| {
+            let device = first.clone();
+            Trial::test(format!("{first}::{what}"), move || test(&device))
+        })
     });
-    let conclusion: Conclusion = libtest_mimic::run(&arguments, trials.chain(campaigns).collect());
-    for (name, why) in device::list() {
-        if why.contains("unsupported") {
-            eprintln!("devices: NOT RUN on {name}: {why}");
-        }
+    let compiled = COMPILED.iter().map(|(what, test)| {
+        Trial::test(format!("nvrtc::{what}"), *test).with_ignored_flag(!nvrtc::is_present())
+    });
+    let conclusion: Conclusion =
+        libtest_mimic::run(&arguments, each.chain(campaigns).chain(compiled).collect());
+    let mut absent: Vec<(String, String)> = device::list();
+    absent.retain(|(_, why)| why.contains("unsupported"));
+    for (name, why) in &absent {
+        eprintln!("devices: NOT RUN on {name}: {why}");
+    }
+    if !nvrtc::is_present() {
+        eprintln!("devices: NOT RUN: CUDA sources are not compiled, since there is no NVRTC");
+    }
+    let needs = |variable: &str| std::env::var_os(variable).is_some();
+    if needs("PHASETUNE_NEEDS_GPU") && gpus.is_empty()
+        || needs("PHASETUNE_NEEDS_NVRTC") && !nvrtc::is_present()
+    {
+        return std::process::ExitCode::FAILURE;
     }
     conclusion.exit_code()
 }
@@ -95,13 +112,6 @@ fn gpus() -> Vec<(String, Arc<dyn Gpu>)> {
         }
     }
     found
-}
-
-fn absent() -> String {
-    let all = device::list().into_iter().filter(|(name, _)| name != "cpu");
-    all.map(|(name, why)| format!("{name}: {why}"))
-        .collect::<Vec<_>>()
-        .join("; ")
 }
 
 fn check(is_so: bool, what: impl Into<String>) -> Result<(), Failed> {
@@ -145,6 +155,8 @@ fn source<'a>(
             Language::Wgsl => None,
             Language::Cuda => Some([64, 1, 1]),
         },
+        shared_memory: 0,
+        options: &[],
     }
 }
 
@@ -159,6 +171,13 @@ fn floats(bytes: &[u8]) -> Vec<f32> {
     bytes
         .chunks_exact(4)
         .map(|b| f32::from_le_bytes(b.try_into().unwrap()))
+        .collect()
+}
+
+fn pass(buffers: &[&device::Buffer]) -> Vec<Passed> {
+    buffers
+        .iter()
+        .map(|b| Passed::Buffer((*b).clone()))
         .collect()
 }
 
@@ -192,7 +211,7 @@ fn launch(gpu: &Arc<dyn Gpu>) -> Result<(), Failed> {
     let action = Action::Launch {
         kernel,
         grid: [16, 1, 1],
-        buffers: vec![x, y.clone()],
+        arguments: pass(&[&x, &y]),
     };
     let mut recording = gpu
         .record(&[Step {
@@ -234,7 +253,7 @@ fn stages(gpu: &Arc<dyn Gpu>) -> Result<(), Failed> {
         action: Action::Launch {
             kernel: kernel.clone(),
             grid: [16, 1, 1],
-            buffers: vec![from.clone(), to.clone()],
+            arguments: pass(&[from, to]),
         },
     };
     let upload = |bytes: &Arc<[u8]>| Step {
@@ -398,7 +417,7 @@ fn half_precision(gpu: &Arc<dyn Gpu>) -> Result<(), Failed> {
     let action = Action::Launch {
         kernel,
         grid: [1, 1, 1],
-        buffers: vec![x, y.clone()],
+        arguments: pass(&[&x, &y]),
     };
     gpu.record(&[Step {
         stage: None,
@@ -554,4 +573,85 @@ fn user_kernel(device: &str) -> Result<(), Failed> {
         report.contains("Device time"),
         "the report is about device time",
     )
+}
+
+/// Tunables that a source under `kernels/` wants, as a plan would give them; several sets where they choose other code.
+fn tunables(file: &str) -> Vec<Vec<(String, Value)>> {
+    let whole = |pairs: &[(&str, i64)]| -> Vec<(String, Value)> {
+        pairs
+            .iter()
+            .map(|(n, v)| ((*n).to_owned(), Value::Int(*v)))
+            .collect()
+    };
+    let matmul = [
+        ("block_x", 16),
+        ("block_y", 8),
+        ("thread_x", 4),
+        ("thread_y", 2),
+        ("tile_k", 16),
+        ("unroll", 2),
+    ];
+    match file {
+        "matmul/matmul.cu" => [false, true]
+            .map(|staged| [whole(&matmul), named(&[("staged", Value::Bool(staged))])].concat())
+            .to_vec(),
+        "matmul/reference.cu" => vec![vec![]],
+        other => panic!("kernels/{other}: write here with which tunables it is compiled"),
+    }
+}
+
+fn cuda_source<'a>(name: &'a str, text: &'a str, constants: &'a [(String, Value)]) -> Source<'a> {
+    Source {
+        name,
+        text,
+        entry: "matmul",
+        constants,
+        block: None,
+        shared_memory: 0,
+        options: &[],
+    }
+}
+
+fn cuda_sources() -> Result<(), Failed> {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("kernels");
+    let mut count = 0;
+    for folder in std::fs::read_dir(&root)? {
+        for file in std::fs::read_dir(folder?.path())? {
+            let path = file?.path();
+            if path.extension().is_none_or(|e| e != "cu") {
+                continue;
+            }
+            let name = path.strip_prefix(&root)?.to_string_lossy().into_owned();
+            let text = std::fs::read_to_string(&path)?;
+            for constants in tunables(&name) {
+                for architecture in ["sm_80", "sm_90"] {
+                    let source = cuda_source(&name, &text, &constants);
+                    let code = nvrtc::compile(&source, architecture).map_err(said)?;
+                    check(code.starts_with(b"\x7fELF"), format!("{name} is no CUBIN"))?;
+                    count += 1;
+                }
+            }
+        }
+    }
+    check(count >= 6, format!("{count} sources were compiled"))
+}
+
+fn cuda_error() -> Result<(), Failed> {
+    let source = cuda_source(
+        "k.cu",
+        "extern \"C\" __global__ void matmul() {\n    unknown_name;\n}",
+        &[],
+    );
+    let error = said(nvrtc::compile(&source, "sm_90").unwrap_err());
+    check(
+        error.contains("k.cu(2)") && error.contains("unknown_name"),
+        error,
+    )
+}
+
+fn cuda_headers() -> Result<(), Failed> {
+    let text = "#include <cuda_fp16.h>\n#include <cuda_bf16.h>\nextern \"C\" __global__ void matmul(__half *x, __nv_bfloat16 *y)
+        { x[0] = __hmul(x[0], x[1]); y[0] = __float2bfloat16(__half2float(x[0])); }";
+    nvrtc::compile(&cuda_source("h.cu", text, &[]), "sm_90").map_err(said)?;
+    Ok(())
 }

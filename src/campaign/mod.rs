@@ -132,6 +132,9 @@ pub enum Error {
     Store(#[from] StoreError),
     #[error("{0}")]
     Plan(String),
+    /// The device is not on this machine.
+    #[error("{0}")]
+    Absent(String),
     /// The workload cannot be loaded, or the baseline itself fails: nothing can be compared.
     #[error("{0}")]
     Workload(String),
@@ -148,6 +151,7 @@ impl From<WorkerLost> for Error {
             WorkerLost::Interrupted => Error::Interrupted {
                 folder: PathBuf::new(),
             },
+            WorkerLost::Absent(reason) => Error::Absent(reason),
             WorkerLost::Refused(reason) => Error::Workload(reason),
             WorkerLost::Gone(reason) => Error::Worker(reason),
         }
@@ -228,23 +232,25 @@ pub(crate) fn run_with<'a>(
             runner: runner(case),
             replay: &mut replay,
         };
-        let mut ended: BTreeMap<String, PhaseOutcome> = BTreeMap::new();
-        let mut desk = phase::Desk::new(&header, case, observer);
-        for (index, phase) in plan.phases.iter().enumerate() {
-            let (outcome, trials) = desk.run(phase, index, &ended, &mut ledger)?;
-            ledger.phase_ended(&trials, &outcome)?;
-            desk.observer.event(&Event::PhaseEnded {
-                outcome: &outcome,
-                trials: &trials,
-            });
-            ended.insert(phase.name.clone(), outcome.clone());
-            outcomes.push(outcome);
+        match run_case(&header, case, &mut ledger, observer, &mut outcomes) {
+            Ok(last) => finals.push(last),
+            // One device of several that this machine does not have is a row; the only one is an error.
+            Err(Error::Absent(why)) if plan.cases.len() > 1 => finals.push(Final {
+                case: case.name.clone(),
+                baseline: plan.baseline.clone(),
+                configuration: plan.baseline.clone(),
+                confirmation: None,
+                medians: None,
+                absent: Some(why),
+            }),
+            Err(error) => return Err(error),
         }
-        let last = (plan.last_phase())
-            .and_then(|phase| ended.get(&phase.name))
-            .map_or(&plan.baseline, |outcome| &outcome.kept)
-            .clone();
-        finals.push(desk.confirm_final(&last, &mut ledger)?);
+    }
+    if let Some(why) = (finals.iter().all(|last| last.absent.is_some()))
+        .then(|| finals.first()?.absent.clone())
+        .flatten()
+    {
+        return Err(Error::Absent(why));
     }
     observer.event(&Event::CampaignEnded { finals: &finals });
     Ok(Summary {
@@ -254,6 +260,34 @@ pub(crate) fn run_with<'a>(
         outcomes,
         finals,
     })
+}
+
+/// One repetition of the plan, to its confirmation.
+fn run_case(
+    header: &Header,
+    case: &Case,
+    ledger: &mut Ledger<'_>,
+    observer: &mut dyn Observer,
+    outcomes: &mut Vec<PhaseOutcome>,
+) -> Result<Final, Error> {
+    let plan = &header.plan;
+    let mut ended: BTreeMap<String, PhaseOutcome> = BTreeMap::new();
+    let mut desk = phase::Desk::new(header, case, observer);
+    for (index, phase) in plan.phases.iter().enumerate() {
+        let (outcome, trials) = desk.run(phase, index, &ended, ledger)?;
+        ledger.phase_ended(&trials, &outcome)?;
+        desk.observer.event(&Event::PhaseEnded {
+            outcome: &outcome,
+            trials: &trials,
+        });
+        ended.insert(phase.name.clone(), outcome.clone());
+        outcomes.push(outcome);
+    }
+    let last = (plan.last_phase())
+        .and_then(|phase| ended.get(&phase.name))
+        .map_or(&plan.baseline, |outcome| &outcome.kept)
+        .clone();
+    desk.confirm_final(&last, ledger)
 }
 
 /// The header of a run: what is known before anything is measured.
@@ -309,9 +343,9 @@ pub fn ceilings(plan: &Plan) -> Vec<Ceilings> {
 /// As records name it: `cpu`, `wgpu:0`, `cuda:0`.
 pub fn device_name(choice: DeviceChoice) -> String {
     match choice {
-        DeviceChoice::Auto | DeviceChoice::Cpu => "cpu".into(),
-        DeviceChoice::Wgpu(index) => format!("wgpu:{index}"),
-        DeviceChoice::Cuda(index) => format!("cuda:{index}"),
+        // Where a built-in has a processor's kernel, that is what `auto` means.
+        DeviceChoice::Auto => DeviceChoice::Cpu.to_string(),
+        other => other.to_string(),
     }
 }
 

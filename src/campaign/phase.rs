@@ -6,7 +6,7 @@ use super::variants::{Candidate, Candidates, Seeking, candidates, reference};
 use super::{Error, Event, FINAL, Observer, criteria, device_name, expected_file, picture_folder};
 use crate::accuracy::is_within;
 use crate::measure::{CheckOrder, Checked, ExpectOrder};
-use crate::plan::{Case, Keep, Phase, Plan, Question, WorkloadChoice};
+use crate::plan::{Case, Keep, Objective, Phase, Plan, Question, WorkloadChoice};
 use crate::record::{Final, Header, PhaseOutcome, Trial};
 use crate::space::Configuration;
 use crate::stats;
@@ -275,6 +275,10 @@ impl<'a> Desk<'a> {
         if let Some(verdict) = checked.ending.verdict() {
             return Some((verdict, checked.ending.sentence()));
         }
+        if self.plan.objective == Objective::DeviceTime && checked.device_time.is_none() {
+            let message = "this device tells no time of its own; use objective: runtime";
+            return Some((Verdict::Unsupported, message.into()));
+        }
         for (name, limit) in &self.plan.accuracy.limits {
             let Some((_, value)) = checked.accuracy.iter().find(|(n, _)| n == name) else {
                 continue;
@@ -383,6 +387,7 @@ impl<'a> Desk<'a> {
                 }
             }
         }
+        found.extend(check.attributes.iter().cloned());
         if let Some(peak) = check.resident_peak {
             found.push(("resident_peak_bytes".into(), peak.0 as f64));
         }
@@ -462,6 +467,7 @@ impl<'a> Desk<'a> {
             configuration: last.clone(),
             confirmation: None,
             medians: None,
+            absent: None,
         };
         if *last == baseline {
             return Ok(found);

@@ -6,7 +6,8 @@ use super::plan_file::{Loaded, load};
 use super::terminal::{plain, say};
 use crate::campaign::{FINAL_BLOCKS, Forecast, device_name, forecast};
 use crate::plan::{
-    Against, Case, CommandChoice, Objective, Phase, Plan, Question, WorkloadChoice, sweep_variants,
+    Against, Case, CommandChoice, KernelChoice, Objective, Phase, Plan, Question, WorkloadChoice,
+    sweep_variants,
 };
 use crate::value::Nanoseconds;
 use serde_json::json;
@@ -361,6 +362,9 @@ fn warnings(plan: &Plan, rows: &[Row<'_>]) -> Vec<String> {
     if let WorkloadChoice::Command(command) = &plan.workload {
         found.extend(missing_program(command));
     }
+    if let WorkloadChoice::Kernel(kernel) = &plan.workload {
+        found.extend(missing_sources(kernel));
+    }
     if let Against::File(file) = &plan.accuracy.against
         && !Path::new(file).is_file()
     {
@@ -374,6 +378,16 @@ fn warnings(plan: &Plan, rows: &[Row<'_>]) -> Vec<String> {
 fn absent_device(case: &Case) -> Option<String> {
     let why = crate::device::open(case.device).err()?;
     Some(format!("{} is not here: {why}", device_name(case.device)))
+}
+
+fn missing_sources(kernel: &KernelChoice) -> Vec<String> {
+    let codes = std::iter::once(&kernel.code).chain(&kernel.reference);
+    let files = codes.flat_map(|code| [&code.wgsl, &code.cuda].into_iter().flatten());
+    let paths = files.map(|file| Path::new(&kernel.folder).join(file));
+    paths
+        .filter(|path| !path.is_file())
+        .map(|path| format!("there is no kernel {} now", path.display()))
+        .collect()
 }
 
 /// A program that would not be found, as far as that can be told: not one that is built, or named by a parameter.

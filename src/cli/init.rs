@@ -145,7 +145,7 @@ workload:
     wgsl: {}
     # cuda: scale.cu          # the same kernel for device: cuda
 {KERNEL_KEYS}{PROTOCOL}objective: device_time        # of the launch alone; runtime is from submission to completion
-baseline: {{block: 64, tile: 1}}    # constants of the kernel: overrides in WGSL, macros in CUDA, {{{{ tile }}}} in both
+baseline: {{block: 64, tile: 1}}    # constants of the kernel: overrides or {{{{ tile }}}} in WGSL, macros in CUDA
 phases:
   - phase: baseline
     kind: baseline

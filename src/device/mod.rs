@@ -1,5 +1,7 @@
 //! Where a variant executes. A workload describes its GPU work once; the backend carries it out and times it.
+mod cuda;
 mod host;
+pub mod nvrtc;
 mod webgpu;
 
 pub use host::{available_memory, isa, threads};
@@ -9,6 +11,7 @@ use crate::trial::{Ending, Timing};
 use crate::value::{Bytes, Value};
 use std::any::Any;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Where a variant executes.
 #[derive(Clone, Debug)]
@@ -45,6 +48,10 @@ pub struct Source<'a> {
     pub constants: &'a [(String, Value)],
     /// Threads of a group along x, y, z. WGSL fixes it in the source and is checked against it; CUDA takes it at the launch.
     pub block: Option<[u32; 3]>,
+    /// Bytes of dynamic shared memory (CUDA).
+    pub shared_memory: u32,
+    /// For the compiler (CUDA).
+    pub options: &'a [String],
 }
 
 /// A compiled kernel, which only its device can launch. Freed when it is dropped.
@@ -72,9 +79,46 @@ pub enum Action {
         kernel: Kernel,
         /// Groups along x, y, z.
         grid: [u32; 3],
-        /// In the order of the kernel's bindings or arguments.
-        buffers: Vec<Buffer>,
+        /// In the order of the kernel's arguments; arrays are bound in the same order.
+        arguments: Vec<Passed>,
     },
+}
+
+/// An argument of a launch.
+#[derive(Clone, Debug)]
+pub enum Passed {
+    Buffer(Buffer),
+    /// Bytes as the kernel reads them (CUDA; in WGSL a scalar is a constant of the source).
+    Scalar(Vec<u8>),
+    /// The `__constant__` array of this name (CUDA); in WGSL a buffer like others.
+    Constant(String, Buffer),
+}
+
+/// Bytes of the buffers that are alive.
+#[derive(Debug, Default)]
+struct Usage {
+    live: AtomicU64,
+    peak: AtomicU64,
+}
+
+impl Usage {
+    fn take(&self, size: u64) {
+        let live = self.live.fetch_add(size, Ordering::Relaxed) + size;
+        self.peak.fetch_max(live, Ordering::Relaxed);
+    }
+
+    fn give_back(&self, size: u64) {
+        self.live.fetch_sub(size, Ordering::Relaxed);
+    }
+
+    fn live(&self) -> u64 {
+        self.live.load(Ordering::Relaxed)
+    }
+
+    /// The largest sum since this was asked last.
+    fn take_peak(&self) -> Bytes {
+        Bytes(self.peak.swap(self.live(), Ordering::Relaxed))
+    }
 }
 
 /// A GPU. Everything that backends do differently stays behind these calls; what a variant may do wrong is an [`Ending`] that is
@@ -87,6 +131,9 @@ pub trait Gpu: Send + Sync + std::fmt::Debug {
 
     /// Compiles, everything that the driver does later included where it can be made to; the caller times it.
     fn compile(&self, source: &Source<'_>) -> Result<Kernel, Ending>;
+
+    /// What the compiler made of a kernel, for the records: name and value.
+    fn attributes(&self, kernel: &Kernel) -> Vec<(String, f64)>;
 
     /// Allocates so many bytes, rounded up to what the device copies. `name` is for messages.
     fn allocate(&self, name: &str, size: u64) -> Result<Buffer, Ending>;
@@ -117,9 +164,7 @@ pub fn open(choice: DeviceChoice) -> Result<Device, String> {
     match choice {
         DeviceChoice::Auto | DeviceChoice::Cpu => Ok(Device::Host),
         DeviceChoice::Wgpu(index) => Ok(Device::Gpu(webgpu::open(index)?)),
-        DeviceChoice::Cuda(_) => {
-            Err("unsupported here: this build has no CUDA backend; use device: wgpu or cpu".into())
-        }
+        DeviceChoice::Cuda(index) => Ok(Device::Gpu(cuda::open(index)?)),
     }
 }
 
@@ -127,10 +172,7 @@ pub fn open(choice: DeviceChoice) -> Result<Device, String> {
 pub fn list() -> Vec<(String, String)> {
     let mut all = vec![("cpu".into(), format!("{} threads, {}", threads(), isa()))];
     all.extend(webgpu::list());
-    all.push((
-        "cuda".into(),
-        "unsupported: this build has no CUDA backend".into(),
-    ));
+    all.extend(cuda::list());
     all
 }
 

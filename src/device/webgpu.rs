@@ -4,12 +4,11 @@
     reason = "owns the clock around a submission"
 )]
 use super::host::available_memory;
-use super::{Action, Buffer, Gpu, Kernel, Language, Recording, Source, Step};
+use super::{Action, Buffer, Gpu, Kernel, Language, Passed, Recording, Source, Step, Usage};
 use crate::trial::{Ending, Timing};
 use crate::value::{Bytes, Nanoseconds, Value};
 use pollster::block_on;
 use std::num::NonZeroU64;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use wgpu::naga;
@@ -118,17 +117,10 @@ struct Webgpu {
     limits: wgpu::Limits,
     about: String,
     has_timestamps: bool,
-    memory: Arc<Memory>,
+    usage: Arc<Usage>,
     /// Of a software adapter, which lets everything be allocated and dies later.
     budget: Option<Bytes>,
     faults: Arc<Faults>,
-}
-
-/// Bytes of the buffers that are alive.
-#[derive(Debug, Default)]
-struct Memory {
-    live: AtomicU64,
-    peak: AtomicU64,
 }
 
 /// What the driver told outside of any call.
@@ -156,18 +148,19 @@ struct Compiled {
     name: String,
     /// Bindings of group 0 that the entry point uses.
     bindings: Vec<u32>,
+    /// Of a group.
+    threads: u32,
+    memory: u64,
 }
 
 struct Allocation {
     buffer: wgpu::Buffer,
-    memory: Arc<Memory>,
+    usage: Arc<Usage>,
 }
 
 impl Drop for Allocation {
     fn drop(&mut self) {
-        self.memory
-            .live
-            .fetch_sub(self.buffer.size(), Ordering::Relaxed);
+        self.usage.give_back(self.buffer.size());
     }
 }
 
@@ -229,7 +222,7 @@ impl Webgpu {
             device,
             queue,
             limits,
-            memory: Arc::default(),
+            usage: Arc::default(),
             faults,
         })
     }
@@ -373,7 +366,17 @@ impl Gpu for Webgpu {
             pipeline,
             name: source.name.into(),
             bindings: shader.bindings,
+            threads: shader.group.iter().product(),
+            memory: shader.memory,
         })))
+    }
+
+    fn attributes(&self, kernel: &Kernel) -> Vec<(String, f64)> {
+        let kernel: &Compiled = kernel.0.downcast_ref().expect("a kernel of this device");
+        vec![
+            ("group_threads".into(), f64::from(kernel.threads)),
+            ("group_memory_bytes".into(), kernel.memory as f64),
+        ]
     }
 
     fn allocate(&self, name: &str, size: u64) -> Result<Buffer, Ending> {
@@ -389,7 +392,7 @@ impl Gpu for Webgpu {
                 Bytes(largest)
             )));
         }
-        let live = self.memory.live.load(Ordering::Relaxed) + size;
+        let live = self.usage.live() + size;
         if let Some(budget) = self.budget.filter(|budget| live > budget.0) {
             return Err(over(format!(
                 "buffers of {} up to `{name}`; 80 % of what was free on this machine are {budget}",
@@ -417,11 +420,10 @@ impl Gpu for Webgpu {
         if let Some(error) = error {
             return Err(failed(error));
         }
-        self.memory.live.fetch_add(size, Ordering::Relaxed);
-        self.memory.peak.fetch_max(live, Ordering::Relaxed);
+        self.usage.take(size);
         Ok(Buffer(Arc::new(Allocation {
             buffer,
-            memory: self.memory.clone(),
+            usage: self.usage.clone(),
         })))
     }
 
@@ -461,8 +463,15 @@ impl Gpu for Webgpu {
                 Action::Launch {
                     kernel,
                     grid,
-                    buffers,
+                    arguments,
                 } => {
+                    let arrays = |passed: &Passed| match passed {
+                        Passed::Buffer(buffer) | Passed::Constant(_, buffer) => {
+                            Some(buffer.clone())
+                        }
+                        Passed::Scalar(_) => None,
+                    };
+                    let buffers: Vec<Buffer> = arguments.iter().filter_map(arrays).collect();
                     let kernel: &Compiled =
                         kernel.0.downcast_ref().expect("a kernel of this device");
                     let most = self.limits.max_compute_workgroups_per_dimension;
@@ -490,9 +499,9 @@ impl Gpu for Webgpu {
                     }
                     let launch = Launch {
                         pipeline: kernel.pipeline.clone(),
-                        group: self.bind(kernel, buffers)?,
+                        group: self.bind(kernel, &buffers)?,
                         grid: *grid,
-                        _buffers: buffers.clone(),
+                        _buffers: buffers,
                     };
                     segment
                         .passes
@@ -540,8 +549,7 @@ impl Gpu for Webgpu {
     }
 
     fn take_peak(&self) -> Bytes {
-        let live = self.memory.live.load(Ordering::Relaxed);
-        Bytes(self.memory.peak.swap(live, Ordering::Relaxed))
+        self.usage.take_peak()
     }
 }
 

@@ -48,6 +48,12 @@ pub struct Checked {
     pub accuracy: Vec<(String, f64)>,
     pub host_peak: Option<Bytes>,
     pub device_peak: Option<Bytes>,
+    /// By the device's own timestamps, of the first invocation; absent where it has none.
+    #[serde(default)]
+    pub device_time: Option<Nanoseconds>,
+    /// Of the executable, as a compiler tells.
+    #[serde(default)]
+    pub attributes: Vec<(String, f64)>,
     pub resident_peak: Option<Bytes>,
     pub pictures: Vec<PictureRecord>,
     pub work: Option<Work>,
@@ -63,6 +69,8 @@ impl Checked {
             accuracy: vec![],
             host_peak: None,
             device_peak: None,
+            device_time: None,
+            attributes: vec![],
             resident_peak: None,
             pictures: vec![],
             work: None,
@@ -135,6 +143,8 @@ fn steps(bench: &Bench, order: &CheckOrder, checked: &mut Checked) -> Result<(),
     }
     drop(counting);
     checked.device_peak = Some(executable.device_peak()).filter(|peak| peak.0 > 0);
+    checked.device_time = first.timing.device;
+    checked.attributes = executable.attributes();
     checked.work = bench.workload.work(&order.configuration);
     checked.invocation = Some(if keeps_state {
         Nanoseconds(wall)

@@ -117,7 +117,16 @@ fn plan(tree: &Node, known: &Known<'_>, findings: &mut Findings) -> Option<(Plan
     });
     let mut phases = phases(&fields, &declaration, &metrics, &baseline, findings);
     check_graph(&mut phases, fields.get("phases"), &baseline, findings);
-    let devices = devices(&fields, findings);
+    let mut devices = devices(&fields, findings);
+    if let WorkloadChoice::Kernel(kernel) = &choice {
+        // Nothing but a GPU runs it.
+        let gpu = match kernel.code.wgsl {
+            Some(_) => DeviceChoice::Wgpu(0),
+            None => DeviceChoice::Cuda(0),
+        };
+        let auto = devices.iter_mut().filter(|d| **d == DeviceChoice::Auto);
+        auto.for_each(|device| *device = gpu);
+    }
     let cases = cases(&fields, &devices, &problem, &declaration, findings);
     let title = fields
         .text("title", findings)
@@ -643,7 +652,7 @@ fn cases(
     if devices.len() > 1 {
         let options: Vec<_> = devices
             .iter()
-            .map(|d| (format!("{d:?}").to_lowercase(), DeviceOr::Device(*d)))
+            .map(|d| (d.to_string(), DeviceOr::Device(*d)))
             .collect();
         extend(&mut cases, &options);
     }

@@ -341,7 +341,7 @@ impl KernelChoice {
 mod tests {
     use super::*;
     use crate::plan::tests::{Wrong, assert_wrong, parse};
-    use crate::plan::{Objective, WorkloadChoice};
+    use crate::plan::{DeviceChoice, Objective, WorkloadChoice};
 
     const KERNEL: &str = "name: k
 workload:
@@ -401,6 +401,11 @@ phases:
         assert_eq!((fill, *seed), (&Some(Fill::Uniform(-1.0, 1.0)), 3));
         assert!(!is_constant && !is_output && kernel.has_output());
         assert_eq!(parsed.plan.objective, Objective::DeviceTime);
+        assert_eq!(
+            parsed.plan.cases[0].device,
+            DeviceChoice::Wgpu(0),
+            "auto is a GPU"
+        );
         assert!(parsed.declaration.has_exact, "a reference is an answer");
         let known = kernel.names(&parsed.declaration.parameters);
         assert_eq!(known.len(), 5, "{known:?}");

@@ -104,6 +104,18 @@ pub enum DeviceChoice {
     Cuda(u32),
 }
 
+impl std::fmt::Display for DeviceChoice {
+    /// As plans write it: `wgpu:0`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            DeviceChoice::Auto => f.write_str("auto"),
+            DeviceChoice::Cpu => f.write_str("cpu"),
+            DeviceChoice::Wgpu(index) => write!(f, "wgpu:{index}"),
+            DeviceChoice::Cuda(index) => write!(f, "cuda:{index}"),
+        }
+    }
+}
+
 /// What is tuned.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -143,7 +155,7 @@ pub struct CommandChoice {
 }
 
 /// The user's own GPU kernel. Tuning parameters are pipeline-overridable constants in WGSL and macros in CUDA; scalar arguments
-/// are overridable constants in WGSL and arguments in CUDA. `{{ name }}` stands for either in both.
+/// are overridable constants in WGSL and arguments in CUDA. In WGSL `{{ name }}` and `{% if name %}` (minijinja) see both.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct KernelChoice {
     pub code: KernelCode,

@@ -198,5 +198,6 @@ pub(super) fn last() -> Final {
         configuration: configuration(2),
         confirmation,
         medians: Some((2.0, 1.6)),
+        absent: None,
     }
 }

@@ -222,6 +222,9 @@ pub struct Final {
     pub confirmation: Option<Comparison>,
     /// Medians of the objective, baseline and final, over the confirmation's blocks.
     pub medians: Option<(f64, f64)>,
+    /// Why nothing of the case was measured: its device is not on this machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub absent: Option<String>,
 }
 
 impl Final {

@@ -39,6 +39,7 @@ pub(super) fn run(folder: &Path) -> Run {
             configuration: configuration(256, "f16"),
             confirmation: Some(comparison(1.52, 0.01, 16)),
             medians: Some((BASELINE, BASELINE / 1.52)),
+            absent: None,
         }],
         is_complete: true,
         samples: vec![],

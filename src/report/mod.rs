@@ -237,6 +237,11 @@ fn effect(trial: &Trial) -> Option<(&Comparison, bool)> {
     confirmed.or(screening(trial).map(|c| (c, false)))
 }
 
+/// Peak memory where the work is done: of the device, where there is one.
+fn peak(trial: &Trial) -> Option<Bytes> {
+    trial.device_peak.or(trial.host_peak)
+}
+
 /// What the screening gave, of a variant that ran to its end.
 fn screening(trial: &Trial) -> Option<&Comparison> {
     let comparison = trial.comparison.as_ref().filter(|c| c.blocks > 0);

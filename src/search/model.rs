@@ -29,6 +29,10 @@ impl Axis {
         let Some(numbers) = numbers else {
             return Axis::Named;
         };
+        // Listed neither upwards nor downwards, they mean something else than their size: 32, -1 is a whole axis after 32.
+        if !numbers.is_sorted() && !numbers.iter().rev().is_sorted() {
+            return Axis::Ordered(spread((0..numbers.len()).map(|i| i as f64)));
+        }
         let (least, most) = numbers
             .iter()
             .fold((f64::INFINITY, f64::NEG_INFINITY), |(l, m), v| {
@@ -387,6 +391,28 @@ mod tests {
     use super::*;
     use crate::space::Space;
     use crate::value::Value;
+
+    #[test]
+    fn numbers_lie_as_their_sizes_say_or_else_as_they_are_listed() {
+        let at = |values: &[i64]| {
+            let values = values.iter().map(|v| Value::Int(*v)).collect();
+            match Axis::of(&Parameter {
+                name: "x".into(),
+                values,
+            }) {
+                Axis::Ordered(at) => at,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(at(&[0, 1, 4]), [0.0, 0.25, 1.0]);
+        assert_eq!(at(&[1, 2, 4]), [0.0, 0.5, 1.0], "sizes by their logarithm");
+        assert_eq!(at(&[4, 2, 1]), [1.0, 0.5, 0.0]);
+        assert_eq!(
+            at(&[1, 2, 32, -1, 0]),
+            [0.0, 0.25, 0.5, 0.75, 1.0],
+            "-1 after 32 is more than 32"
+        );
+    }
 
     #[test]
     fn a_prediction_is_that_of_the_textbook() {

@@ -81,6 +81,10 @@ impl Child {
             match self.answer(f64::INFINITY)? {
                 Answer::Reply(Reply::Loaded) => {}
                 Answer::Reply(Reply::Refused(reason)) => return Err(self.refused(reason)),
+                Answer::Reply(Reply::Absent(reason)) => {
+                    self.retire();
+                    return Err(WorkerLost::Absent(reason));
+                }
                 Answer::Reply(other) => return Err(self.gone(&format!("an unexpected {other:?}"))),
                 Answer::Died(ending) => {
                     return Err(WorkerLost::Gone(format!(

@@ -20,6 +20,9 @@ pub enum WorkerLost {
     /// The user asked to stop.
     #[error("interrupted")]
     Interrupted,
+    /// The device is not on this machine.
+    #[error("{0}")]
+    Absent(String),
     /// The worker refuses, whatever the variant: the problem is wrong, a file cannot be read.
     #[error("{0}")]
     Refused(String),

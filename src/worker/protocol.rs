@@ -42,6 +42,8 @@ pub(super) enum Reply {
     CellStarts(VariantId),
     CellEnds(Cell),
     BlockEnds(Conditions),
+    /// The device is not on this machine.
+    Absent(String),
     /// The request cannot be done, whatever the variant: a bad problem, an unreadable file.
     Refused(String),
     /// The last word of a worker whose invocation hangs; it exits after it.

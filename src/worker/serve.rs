@@ -37,7 +37,7 @@ pub fn serve() -> ExitCode {
                     bench = Some(loaded);
                     Reply::Loaded
                 }
-                Err(reason) => Reply::Refused(reason),
+                Err(reply) => reply,
             },
             (Request::Expect(order), Some(bench)) => match measure::expect(bench, &order) {
                 Ok(has_output) => Reply::Expected(has_output),
@@ -55,8 +55,9 @@ pub fn serve() -> ExitCode {
     }
 }
 
-fn load(order: &LoadOrder, out: &Output) -> Result<Bench, String> {
-    let device = device::open(order.device)?;
+/// The error is what the campaign is told.
+fn load(order: &LoadOrder, out: &Output) -> Result<Bench, Reply> {
+    let device = device::open(order.device).map_err(Reply::Absent)?;
     let workload = workload::load(
         &order.workload,
         &order.problem,
@@ -66,7 +67,8 @@ fn load(order: &LoadOrder, out: &Output) -> Result<Bench, String> {
             scratch: order.scratch.clone(),
             seed: order.seed,
         },
-    )?;
+    )
+    .map_err(Reply::Refused)?;
     // A command is watched by its launcher, which can end it without ending the worker.
     let limit = match order.workload {
         WorkloadChoice::Command(_) => Nanoseconds(f64::INFINITY),

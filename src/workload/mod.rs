@@ -76,6 +76,11 @@ pub trait Executable {
         None
     }
 
+    /// What a compiler made of it, for the records: registers of a thread, memory of a group.
+    fn attributes(&self) -> Vec<(String, f64)> {
+        Vec::new()
+    }
+
     /// Peak of the device's memory since `prepare`; the host's is measured outside.
     fn device_peak(&self) -> Bytes {
         Bytes(0)

@@ -686,3 +686,32 @@ fn calibrate_says_what_this_machine_resolves_and_a_run_uses_it() {
     let report = std::fs::read_to_string(at.join("reports/t/results_summary.md")).unwrap();
     assert!(report.contains("calibrated at"), "{report}");
 }
+
+#[test]
+fn a_device_that_is_not_here_is_a_row_beside_others_and_an_error_alone() {
+    let plan = "name: d
+workload: {builtin: beamform3d, problem: {preset: tiny}}
+device: [cpu, 'wgpu:99']
+protocol: {blocks: {min: 6, max: 6}, warmup: 1}
+baseline: {fusion: staged}
+phases: [{phase: fusion, variants: {fused: {fusion: fused}}}]
+";
+    let folder = folder_with(plan);
+    let at = folder.path();
+    let told = json(at, &["run", "p.yaml", "--json"]);
+    assert_eq!(told["finals"][0]["absent"], serde_json::Value::Null);
+    let why = told["finals"][1]["absent"].as_str().unwrap();
+    assert!(why.starts_with("unsupported here: "), "{why}");
+    let report = std::fs::read_to_string(at.join("reports/d/results_summary.md")).unwrap();
+    assert!(
+        report.contains("wgpu:99: Not measured, unsupported here: ")
+            && report.contains("| wgpu:99: all phases | – | – | – | – | – | unsupported |"),
+        "{report}"
+    );
+    refuses(
+        at,
+        &["run", "p.yaml", "--device", "wgpu:99"],
+        1,
+        "error: unsupported here: ",
+    );
+}

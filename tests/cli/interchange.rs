@@ -492,6 +492,11 @@ phases:
         shown.contains("kernel bowl_kernel of ../bowl.cu") && shown.contains("30"),
         "{shown}"
     );
+    // Its source is not beside the file that was imported.
+    assert!(
+        shown.contains("warning: there is no kernel ") && shown.contains("../bowl.cu now"),
+        "{shown}"
+    );
     // A plan that is there is somebody's work.
     let (status, why) = refused(folder.path(), &["import", "bowl.json"]);
     assert!(status == 1 && why.contains("is there already"), "{why}");

@@ -2,7 +2,7 @@
 use crate::record::{Final, PhaseOutcome, Run, Trial};
 use crate::report::numbers::{against, interval, p_value, percent, with_interval};
 use crate::report::{
-    Piece, counted, effect, in_case, kept, listed, listed_at_most, phase_title, variants, way,
+    Piece, counted, effect, in_case, kept, listed, listed_at_most, peak, phase_title, variants, way,
 };
 use crate::trial::Verdict;
 use crate::value::Bytes;
@@ -153,7 +153,7 @@ fn price(run: &Run, last: &Final) -> Option<String> {
     let last_phase = way.into_iter().rfind(|o| o.kept_variant.is_some())?;
     let last = kept(run, last_phase)?;
     let mut parts = vec![];
-    if let (Some(Bytes(before)), Some(Bytes(after))) = (first.host_peak, last.host_peak) {
+    if let (Some(Bytes(before)), Some(Bytes(after))) = (peak(first), peak(last)) {
         parts.push(format!("peak memory {} → {}", Bytes(before), Bytes(after)));
     }
     let metric = crate::report::metric(run).0;

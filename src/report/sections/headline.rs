@@ -42,6 +42,9 @@ pub(in crate::report) fn sentences(run: &Run) -> Vec<String> {
 }
 
 fn sentence(run: &Run, last: &Final) -> String {
+    if let Some(why) = &last.absent {
+        return format!("Not measured, {why}.");
+    }
     let Some(c) = &last.confirmation else {
         return match last.configuration == last.baseline {
             true => "No improvement over the baseline was shown. Recommended: the baseline as it is.".into(),

@@ -1,7 +1,8 @@
 //! The cases of a matrix side by side: what each phase kept where.
-use crate::record::Run;
+use crate::record::{Final, Run};
 use crate::report::numbers::{NONE, with_interval};
 use crate::report::{Piece, Row, columns, effect, kept};
+use crate::trial::Verdict;
 
 pub(in crate::report) fn section(run: &Run) -> Vec<Piece> {
     let plan = &run.header.plan;
@@ -42,6 +43,10 @@ pub(in crate::report) fn section(run: &Run) -> Vec<Piece> {
 }
 
 fn cell(run: &Run, case: &str, phase: &str) -> String {
+    let is_absent = |last: &Final| last.case == case && last.absent.is_some();
+    if run.finals.iter().any(is_absent) {
+        return Verdict::Unsupported.words().into();
+    }
     let Some(outcome) = run
         .outcomes
         .iter()

@@ -8,7 +8,8 @@ use crate::record::{Run, Trial};
 use crate::report::numbers::{NONE, Unit, figure, objective_name, small};
 use crate::report::plot::pareto::{Choice, Meaning, pareto};
 use crate::report::{
-    Figure, Files, Piece, Row, accuracy, columns, file_name, in_case, listed, metric, variants,
+    Figure, Files, Piece, Row, accuracy, columns, file_name, in_case, listed, metric, peak,
+    variants,
 };
 use crate::stats::front;
 use crate::trial::Verdict;
@@ -50,7 +51,7 @@ fn of_case(run: &Run, case: &str) -> Vec<Piece> {
                 name: label.clone(),
                 objective: unit.scaled(trial.quartiles?.1),
                 other: *error,
-                memory: trial.host_peak.or(trial.device_peak).map(|b| b.0 as f64),
+                memory: peak(trial).map(|b| b.0 as f64),
                 is_best: false,
             })
         })
@@ -255,7 +256,7 @@ fn quantities(
         })
     };
     let objective = &run.header.plan.objective;
-    let memory = |t: &Trial| t.host_peak.or(t.device_peak).map(|b| b.0 as f64);
+    let memory = |t: &Trial| peak(t).map(|b| b.0 as f64);
     if !searched.pareto.is_empty() {
         let declared = |t: &Trial, name: &str| {
             let found = t.metrics.iter().find(|(n, _)| n == name);

@@ -12,7 +12,7 @@ pub(in crate::report) fn section(run: &Run) -> Vec<Piece> {
         Piece::Heading(2, "Recommended configuration".into()),
         Piece::Paragraph("In place of the plan's baseline:".into()),
     ];
-    for last in &run.finals {
+    for last in run.finals.iter().filter(|last| last.absent.is_none()) {
         if !last.case.is_empty() {
             pieces.push(Piece::Strong(last.case.clone()));
         }

@@ -122,6 +122,12 @@ impl Table<'_> {
     }
 
     fn last(&self, last: &Final) -> Option<Row> {
+        if last.absent.is_some() {
+            let mut cells = vec![NONE.to_owned(); 7];
+            cells[0] = in_case(&last.case, "all phases");
+            cells[6] = Verdict::Unsupported.words().into();
+            return Some(Row::new(cells));
+        }
         let (c, (_, after)) = (last.confirmation.as_ref()?, last.medians?);
         let status = match c.interval {
             Some((lower, _)) if lower > 1.0 => "faster than the baseline, confirmed",

@@ -1,6 +1,9 @@
 //! The user's own GPU kernel as a workload: its source is completed with the configuration's values, its arguments are filled,
 //! and each invocation launches it once.
-#![allow(clippy::disallowed_methods, reason = "reads the kernel's sources")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "reads the kernel's sources; times their compilation"
+)]
 mod arguments;
 #[cfg(test)]
 mod tests;
@@ -9,14 +12,16 @@ use super::files::Element;
 use super::template::Names;
 use super::{Executable, Workload};
 use crate::array::{Array, Values};
-use crate::device::{Action, Buffer, Device, Gpu, Language, Recording, Source, Step};
+use crate::device::{Action, Buffer, Device, Gpu, Language, Passed, Recording, Source, Step};
 use crate::plan::{ArgumentKind, KernelChoice, KernelCode};
 use crate::space::{Configuration, Restriction};
 use crate::trial::{Ending, Invocation};
-use crate::value::{Bytes, Value};
+use crate::value::{Bytes, Nanoseconds, Value};
 use arguments::{Filled, fill, poison};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 /// Loads a kernel's sources.
 ///
@@ -39,6 +44,7 @@ pub(super) fn load(choice: &KernelChoice) -> Result<Box<dyn Workload>, String> {
         sources: sources(&choice.code)?,
         reference: choice.reference.as_ref().map(sources).transpose()?,
         choice: choice.clone(),
+        made: Mutex::default(),
     }))
 }
 
@@ -53,7 +59,11 @@ struct KernelWorkload {
     choice: KernelChoice,
     sources: Sources,
     reference: Option<Sources>,
+    made: Mutex<Made>,
 }
+
+/// Contents that were made, by argument and shape.
+type Made = BTreeMap<(usize, Vec<usize>), Arc<Filled>>;
 
 impl Workload for KernelWorkload {
     fn prepare(
@@ -65,6 +75,7 @@ impl Workload for KernelWorkload {
             device,
             configuration,
             &self.sources,
+            true,
         )?))
     }
 
@@ -72,7 +83,7 @@ impl Workload for KernelWorkload {
         let Some(reference) = &self.reference else {
             return Ok(None);
         };
-        let mut ready = self.ready(device, baseline, reference)?;
+        let mut ready = self.ready(device, baseline, reference, false)?;
         ready.poison();
         ready.run()?;
         ready.output()
@@ -85,6 +96,7 @@ impl KernelWorkload {
         device: &Device,
         configuration: &Configuration,
         sources: &Sources,
+        is_tuned: bool,
     ) -> Result<Ready, Ending> {
         let unsupported = |reason: &str| Ending::Unsupported {
             reason: reason.into(),
@@ -105,34 +117,72 @@ impl KernelWorkload {
             }));
         };
         let scope = Scope::new(&self.choice, configuration);
-        let names = Names {
-            configuration: &scope.values,
-            scratch: Path::new(""),
+        if is_tuned {
+            scope
+                .check_use(text, &sources.code, &self.choice, gpu.language())
+                .map_err(failed)?;
+        }
+        // CUDA has macros for it, and braces of its own that look alike.
+        let text = match gpu.language() {
+            Language::Cuda => text.clone(),
+            Language::Wgsl => {
+                let names = Names {
+                    configuration: &scope.values,
+                    scratch: Path::new(""),
+                };
+                names.render(text, file).map_err(failed)?
+            }
         };
-        let text = names.render(text, file).map_err(failed)?;
         let block = match &sources.code.block[..] {
             [] => None,
             written => Some(scope.axes(written, "block")?),
         };
+        let shared_memory = match &sources.code.shared_memory {
+            None => 0,
+            Some(written) => u32::try_from(scope.whole(written).map_err(failed)?)
+                .map_err(|_| failed(format!("shared_memory comes to no size (`{written}`)")))?,
+        };
+        let started = Instant::now();
         let kernel = gpu.compile(&Source {
             name: file,
             text: &text,
             entry: &sources.code.entry,
-            constants: scope.values.values(),
+            constants: match gpu.language() {
+                Language::Wgsl => scope.values.values(),
+                // Scalars are arguments there.
+                Language::Cuda => configuration.values(),
+            },
             block,
+            shared_memory,
+            options: &sources.code.options,
         })?;
-        let mut buffers = vec![];
-        for argument in &self.choice.arguments {
-            if let ArgumentKind::Array { shape, .. } = &argument.kind {
-                let shape = scope.shape(shape, &argument.name)?;
-                let element = Element::of_plan(&argument.element)
-                    .ok_or_else(|| failed("an unknown element type"))?;
-                // The device's limits come before the host's memory.
-                let size = element.size(&shape).map_err(failed)?;
-                let buffer = gpu.allocate(&argument.name, size as u64)?;
-                let filled = fill(argument, element, shape, &self.choice.folder).map_err(failed)?;
-                gpu.upload(&buffer, &filled.bytes)?;
-                buffers.push((buffer, filled));
+        let build_time = Nanoseconds(started.elapsed().as_nanos() as f64);
+        let attributes = gpu.attributes(&kernel);
+        let (mut buffers, mut arguments) = (vec![], vec![]);
+        for (i, argument) in self.choice.arguments.iter().enumerate() {
+            let element = Element::of_plan(&argument.element)
+                .ok_or_else(|| failed("an unknown element type"))?;
+            match &argument.kind {
+                ArgumentKind::Scalar(value) => {
+                    let mut bytes = vec![];
+                    element.push(number(value).map_err(failed)?, &mut bytes);
+                    arguments.push(Passed::Scalar(bytes));
+                }
+                ArgumentKind::Array {
+                    shape, is_constant, ..
+                } => {
+                    let shape = scope.shape(shape, &argument.name)?;
+                    // The device's limits come before the host's memory.
+                    let size = element.size(&shape).map_err(failed)?;
+                    let buffer = gpu.allocate(&argument.name, size as u64)?;
+                    let filled = self.filled(i, element, shape).map_err(failed)?;
+                    gpu.upload(&buffer, &filled.bytes)?;
+                    arguments.push(match is_constant {
+                        true => Passed::Constant(argument.name.clone(), buffer.clone()),
+                        false => Passed::Buffer(buffer.clone()),
+                    });
+                    buffers.push((buffer, filled));
+                }
             }
         }
         let step = Step {
@@ -140,7 +190,7 @@ impl KernelWorkload {
             action: Action::Launch {
                 kernel,
                 grid: scope.axes(&sources.code.grid, "grid")?,
-                buffers: buffers.iter().map(|(buffer, _)| buffer.clone()).collect(),
+                arguments,
             },
         };
         let recording = gpu.record(&[step])?;
@@ -149,7 +199,26 @@ impl KernelWorkload {
             gpu: gpu.clone(),
             buffers,
             recording,
+            build_time,
+            attributes,
         })
+    }
+
+    /// An argument's first content, which is made once for each shape.
+    fn filled(&self, i: usize, element: Element, shape: Vec<usize>) -> Result<Arc<Filled>, String> {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(filled) = made.get(&(i, shape.clone())) {
+            return Ok(filled.clone());
+        }
+        let filled = fill(
+            &self.choice.arguments[i],
+            element,
+            shape.clone(),
+            &self.choice.folder,
+        )?;
+        let filled = Arc::new(filled);
+        made.insert((i, shape), filled.clone());
+        Ok(filled)
     }
 }
 
@@ -174,6 +243,48 @@ impl Scope {
             values: Configuration::new(values.collect()),
             names,
         }
+    }
+
+    /// A parameter that nothing reads would be tuned for nothing, and so would a scalar of another name than the shader's.
+    fn check_use(
+        &self,
+        text: &str,
+        code: &KernelCode,
+        choice: &KernelChoice,
+        language: Language,
+    ) -> Result<(), String> {
+        let shapes = choice
+            .arguments
+            .iter()
+            .flat_map(|argument| match &argument.kind {
+                ArgumentKind::Array { shape, .. } => &shape[..],
+                ArgumentKind::Scalar(_) => &[],
+            });
+        let geometry = code
+            .grid
+            .iter()
+            .chain(&code.block)
+            .chain(&code.shared_memory);
+        let is_part = |c: char| c.is_alphanumeric() || c == '_';
+        let words: BTreeSet<&str> = (std::iter::once(text))
+            .chain(geometry.chain(shapes).map(String::as_str))
+            .flat_map(|written| written.split(move |c| !is_part(c)))
+            .collect();
+        for (name, _) in self.values.values() {
+            let is_scalar = choice
+                .arguments
+                .iter()
+                .any(|argument| argument.name == *name);
+            // A scalar of CUDA has its place among the arguments, not a name.
+            let is_used = words.contains(name.as_str()) || is_scalar && language == Language::Cuda;
+            if !is_used {
+                let what = if is_scalar { "scalar" } else { "parameter" };
+                return Err(format!(
+                    "nothing uses the {what} `{name}`: it stands neither in the source nor in grid, block or a shape"
+                ));
+            }
+        }
+        Ok(())
     }
 
     fn whole(&self, written: &str) -> Result<i64, String> {
@@ -210,9 +321,12 @@ impl Scope {
 
 struct Ready {
     gpu: Arc<dyn Gpu>,
-    buffers: Vec<(Buffer, Filled)>,
+    buffers: Vec<(Buffer, Arc<Filled>)>,
     recording: Box<dyn Recording>,
     peak: Bytes,
+    /// Of the kernel alone, without the arrays.
+    build_time: Nanoseconds,
+    attributes: Vec<(String, f64)>,
 }
 
 impl Executable for Ready {
@@ -263,8 +377,25 @@ impl Executable for Ready {
         true
     }
 
+    fn build_time(&self) -> Option<Nanoseconds> {
+        Some(self.build_time)
+    }
+
+    fn attributes(&self) -> Vec<(String, f64)> {
+        self.attributes.clone()
+    }
+
     fn device_peak(&self) -> Bytes {
         self.peak
+    }
+}
+
+fn number(value: &Value) -> Result<f64, String> {
+    match value {
+        Value::Bool(b) => Ok(f64::from(u8::from(*b))),
+        Value::Int(i) => Ok(*i as f64),
+        Value::Float(f) => Ok(*f),
+        Value::Text(text) => Err(format!("a scalar is a number, not `{text}`")),
     }
 }
 

@@ -160,3 +160,40 @@ fn a_source_that_is_not_there_is_named() {
         "{why}"
     );
 }
+
+#[test]
+fn a_name_that_nothing_reads_is_refused() {
+    let mut choice = KernelChoice {
+        code: KernelCode {
+            entry: "k".into(),
+            wgsl: None,
+            cuda: None,
+            options: vec![],
+            grid: vec!["n // tile".into()],
+            block: vec![],
+            shared_memory: None,
+        },
+        arguments: vec![Argument {
+            name: "n".into(),
+            element: "i32".into(),
+            kind: ArgumentKind::Scalar(Value::Int(8)),
+        }],
+        reference: None,
+        folder: String::new(),
+    };
+    let configuration = ["tile", "unroll"].map(|name| (name.to_owned(), Value::Int(2)));
+    let scope = Scope::new(&choice, &Configuration::new(configuration.to_vec()));
+    let used = |text: &str, choice: &KernelChoice, language| {
+        scope.check_use(text, &choice.code, choice, language)
+    };
+    assert_eq!(used("for unroll { }", &choice, Language::Wgsl), Ok(()));
+    let why = used("unroll_all()", &choice, Language::Wgsl).unwrap_err();
+    assert!(
+        why.starts_with("nothing uses the parameter `unroll`"),
+        "{why}"
+    );
+    choice.code.grid = vec!["tile".into()];
+    let why = used("unroll", &choice, Language::Wgsl).unwrap_err();
+    assert!(why.starts_with("nothing uses the scalar `n`"), "{why}");
+    assert_eq!(used("unroll", &choice, Language::Cuda), Ok(()));
+}

@@ -1,0 +1,481 @@
+//! NVIDIA GPUs through the CUDA driver, which is loaded when it is asked for: a machine without it is a normal machine.
+#![allow(
+    unsafe_code,
+    clippy::disallowed_methods,
+    reason = "calls the CUDA driver; owns the clock around a submission"
+)]
+use super::{Action, Buffer, Gpu, Kernel, Language, Passed, Recording, Source, Step, Usage, nvrtc};
+use crate::trial::{Ending, Timing};
+use crate::value::{Bytes, Nanoseconds};
+use cudarc::driver::sys::{self, CUdevice_attribute_enum as Attribute, CUresult};
+use cudarc::driver::{
+    CudaContext, CudaEvent, CudaFunction, CudaModule, CudaStream, DriverError, result,
+};
+use cudarc::nvrtc::Ptx;
+use std::ffi::c_void;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Opens the device of this index.
+pub(super) fn open(index: u32) -> Result<Arc<dyn Gpu>, String> {
+    let count = count()?;
+    if index >= count {
+        return Err(match count {
+            1 => format!("unsupported here: there is no cuda:{index}, only cuda:0"),
+            n => format!(
+                "unsupported here: there is no cuda:{index}, only cuda:0 to cuda:{}",
+                n - 1
+            ),
+        });
+    }
+    if !nvrtc::is_present() {
+        return Err(format!("unsupported here: {}", nvrtc::ABSENT));
+    }
+    Ok(Arc::new(
+        Cuda::open(index as usize).map_err(|e| format!("cuda:{index}: {e}"))?,
+    ))
+}
+
+/// Every device, or why there is none.
+pub(super) fn list() -> Vec<(String, String)> {
+    match count() {
+        Err(why) => vec![("cuda".into(), why)],
+        Ok(count) => (0..count)
+            .map(|i| {
+                let about = Cuda::open(i as usize)
+                    .map_or_else(|e| format!("unsupported: {e}"), |cuda| cuda.about);
+                let compiler = match nvrtc::is_present() {
+                    true => String::new(),
+                    false => format!("; unsupported: {}", nvrtc::ABSENT),
+                };
+                (format!("cuda:{i}"), about + &compiler)
+            })
+            .collect(),
+    }
+}
+
+fn count() -> Result<u32, String> {
+    // SAFETY: only tries to open the library; cudarc panics where it is missing and was not asked for first.
+    if !unsafe { sys::is_culib_present() } {
+        return Err("unsupported here: there is no libcuda.so; install NVIDIA's driver".into());
+    }
+    let counted = result::init().and_then(|()| result::device::get_count());
+    match counted {
+        Ok(n) if n > 0 => Ok(n as u32),
+        Ok(_) | Err(DriverError(CUresult::CUDA_ERROR_NO_DEVICE)) => {
+            Err("unsupported here: NVIDIA's driver finds no GPU".into())
+        }
+        Err(error) => Err(format!("unsupported here: NVIDIA's driver says {error}")),
+    }
+}
+
+#[derive(Debug)]
+struct Cuda {
+    context: Arc<CudaContext>,
+    stream: Arc<CudaStream>,
+    about: String,
+    /// `sm_90`.
+    architecture: String,
+    usage: Arc<Usage>,
+}
+
+struct Compiled {
+    name: String,
+    module: Arc<CudaModule>,
+    function: CudaFunction,
+    block: [u32; 3],
+    shared_memory: u32,
+}
+
+struct Allocation {
+    context: Arc<CudaContext>,
+    pointer: sys::CUdeviceptr,
+    size: u64,
+    usage: Arc<Usage>,
+}
+
+impl Drop for Allocation {
+    fn drop(&mut self) {
+        self.usage.give_back(self.size);
+        // SAFETY: allocated by this context and freed once; nothing of ours is queued any more, since every call waits.
+        let _ = self
+            .context
+            .bind_to_thread()
+            .and_then(|()| unsafe { result::free_sync(self.pointer) });
+    }
+}
+
+fn allocation(buffer: &Buffer) -> &Allocation {
+    buffer.0.downcast_ref().expect("a buffer of this device")
+}
+
+fn failed(reason: impl Into<String>) -> Ending {
+    Ending::Failed {
+        reason: reason.into(),
+    }
+}
+
+/// What an error of the driver means for the variant.
+///
+/// # Panics
+/// When the context cannot be used any more: only a new process gets another.
+fn ending(what: &str, error: DriverError) -> Ending {
+    match error.0 {
+        CUresult::CUDA_ERROR_OUT_OF_MEMORY => Ending::OverLimit {
+            limit: format!("{what}: the device's memory is full"),
+        },
+        CUresult::CUDA_ERROR_INVALID_VALUE
+        | CUresult::CUDA_ERROR_INVALID_IMAGE
+        | CUresult::CUDA_ERROR_NOT_FOUND
+        | CUresult::CUDA_ERROR_NOT_SUPPORTED
+        | CUresult::CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES
+        | CUresult::CUDA_ERROR_NO_BINARY_FOR_GPU
+        | CUresult::CUDA_ERROR_INVALID_PTX => failed(format!("{what}: {error}")),
+        _ => panic!("the GPU was lost: {what}: {error}"),
+    }
+}
+
+impl Cuda {
+    fn open(index: usize) -> Result<Cuda, DriverError> {
+        let context = CudaContext::new(index)?;
+        // SAFETY: everything here runs on one stream, so no event has to order anything.
+        unsafe { context.disable_event_tracking() };
+        let (major, minor) = context.compute_capability()?;
+        let attribute = |what| context.attribute(what);
+        let about = format!(
+            "{}; compute capability {major}.{minor}; {}; groups of {} threads with {}, {} multiprocessors",
+            context.name()?,
+            Bytes(context.total_mem()? as u64),
+            attribute(Attribute::CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK)?,
+            Bytes(
+                attribute(Attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)? as u64
+            ),
+            attribute(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?,
+        );
+        Ok(Cuda {
+            stream: context.new_stream()?,
+            architecture: format!("sm_{major}{minor}"),
+            about,
+            context,
+            usage: Arc::default(),
+        })
+    }
+
+    /// Sets a module's `__constant__` array.
+    fn set_constant(&self, kernel: &Compiled, name: &str, from: &Allocation) -> Result<(), Ending> {
+        let symbol = kernel
+            .module
+            .get_global(name, &self.stream)
+            .map_err(|e| ending(&format!("{}: __constant__ `{name}`", kernel.name), e))?;
+        if (symbol.len() as u64) < from.size {
+            return Err(failed(format!(
+                "{}: __constant__ `{name}` has {}, the plan's array {}",
+                kernel.name,
+                Bytes(symbol.len() as u64),
+                Bytes(from.size)
+            )));
+        }
+        let (to, _guard) = cudarc::driver::DevicePtr::device_ptr(&symbol, &self.stream);
+        // SAFETY: both are device memory of this context and at least `size` bytes long.
+        unsafe { result::memcpy_dtod_sync(to, from.pointer, from.size as usize) }
+            .map_err(|e| ending(name, e))
+    }
+}
+
+impl Gpu for Cuda {
+    fn about(&self) -> String {
+        self.about.clone()
+    }
+
+    fn language(&self) -> Language {
+        Language::Cuda
+    }
+
+    fn compile(&self, source: &Source<'_>) -> Result<Kernel, Ending> {
+        let block = source
+            .block
+            .ok_or_else(|| failed(format!("{}: CUDA needs a `block:`", source.name)))?;
+        let threads: u64 = block.iter().map(|&n| u64::from(n)).product();
+        let most = self
+            .context
+            .attribute(Attribute::CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK)
+            .map_err(|e| ending(source.name, e))?;
+        if threads > most as u64 {
+            let [x, y, z] = block;
+            return Err(Ending::OverLimit {
+                limit: format!(
+                    "a group of {x} × {y} × {z} threads; this device has {most} at most"
+                ),
+            });
+        }
+        let code = nvrtc::compile(source, &self.architecture)?;
+        let module = self
+            .context
+            .load_module(Ptx::from_binary(code))
+            .map_err(|e| ending(source.name, e))?;
+        let function = module.load_function(source.entry).map_err(|e| {
+            ending(
+                &format!(
+                    "{} has no kernel `{}` (is it extern \"C\"?)",
+                    source.name, source.entry
+                ),
+                e,
+            )
+        })?;
+        let bytes = i32::try_from(source.shared_memory).unwrap_or(i32::MAX);
+        if bytes > 48 << 10 {
+            let most =
+                sys::CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+            function
+                .set_attribute(most, bytes)
+                .map_err(|_| Ending::OverLimit {
+                    limit: format!(
+                        "{} of dynamic shared memory, more than this device has",
+                        Bytes(bytes as u64)
+                    ),
+                })?;
+        }
+        Ok(Kernel(Arc::new(Compiled {
+            name: source.name.into(),
+            module,
+            function,
+            block,
+            shared_memory: source.shared_memory,
+        })))
+    }
+
+    fn attributes(&self, kernel: &Kernel) -> Vec<(String, f64)> {
+        let kernel: &Compiled = kernel.0.downcast_ref().expect("a kernel of this device");
+        let threads: u32 = kernel.block.iter().product();
+        let function = &kernel.function;
+        let groups = function.occupancy_max_active_blocks_per_multiprocessor(
+            threads,
+            kernel.shared_memory as usize,
+            None,
+        );
+        let room = self
+            .context
+            .attribute(Attribute::CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_MULTIPROCESSOR);
+        let occupancy =
+            groups.and_then(|groups| Ok(f64::from(groups * threads) / f64::from(room?)));
+        let whole = |value: Result<i32, DriverError>| value.map(f64::from);
+        let all = [
+            ("registers", whole(function.num_regs())),
+            ("group_memory_bytes", whole(function.shared_size_bytes())),
+            ("spilled_bytes", whole(function.local_size_bytes())),
+            ("occupancy", occupancy),
+        ];
+        let told =
+            |(name, value): (&str, Result<f64, DriverError>)| Some((name.to_owned(), value.ok()?));
+        all.into_iter().filter_map(told).collect()
+    }
+
+    fn allocate(&self, name: &str, size: u64) -> Result<Buffer, Ending> {
+        let size = size.max(1);
+        let what = format!("buffer `{name}` of {}", Bytes(size));
+        self.context
+            .bind_to_thread()
+            .map_err(|e| ending(&what, e))?;
+        let bytes = usize::try_from(size).unwrap_or(usize::MAX);
+        // SAFETY: plain allocation; the pointer is used within its size only.
+        let pointer = unsafe { result::malloc_sync(bytes) }.map_err(|e| ending(&what, e))?;
+        self.usage.take(size);
+        Ok(Buffer(Arc::new(Allocation {
+            context: self.context.clone(),
+            pointer,
+            size,
+            usage: self.usage.clone(),
+        })))
+    }
+
+    fn upload(&self, to: &Buffer, bytes: &[u8]) -> Result<(), Ending> {
+        let to = allocation(to);
+        assert!(
+            bytes.len() as u64 <= to.size,
+            "more bytes than the buffer has"
+        );
+        self.context
+            .bind_to_thread()
+            .map_err(|e| ending("upload", e))?;
+        // SAFETY: the buffer has room for the bytes.
+        unsafe { result::memcpy_htod_sync(to.pointer, bytes) }.map_err(|e| ending("upload", e))
+    }
+
+    fn download(&self, from: &Buffer, size: u64) -> Result<Vec<u8>, Ending> {
+        let from = allocation(from);
+        assert!(size <= from.size, "more bytes than the buffer has");
+        self.context
+            .bind_to_thread()
+            .map_err(|e| ending("download", e))?;
+        let mut bytes = vec![0; size as usize];
+        // SAFETY: both are at least `size` bytes long.
+        unsafe { result::memcpy_dtoh_sync(&mut bytes, from.pointer) }
+            .map_err(|e| ending("download", e))?;
+        Ok(bytes)
+    }
+
+    fn record(&self, steps: &[Step]) -> Result<Box<dyn Recording>, Ending> {
+        let mut actions = vec![];
+        for step in steps {
+            actions.push((
+                step.stage,
+                match &step.action {
+                    Action::Upload { to, bytes } => Prepared::Upload(to.clone(), bytes.clone()),
+                    Action::Launch {
+                        kernel,
+                        grid,
+                        arguments,
+                    } => {
+                        let kernel_of: &Compiled =
+                            kernel.0.downcast_ref().expect("a kernel of this device");
+                        let mut values = vec![];
+                        for argument in arguments {
+                            match argument {
+                                Passed::Buffer(buffer) => {
+                                    values.push(allocation(buffer).pointer.to_ne_bytes().to_vec())
+                                }
+                                Passed::Scalar(bytes) => values.push(bytes.clone()),
+                                Passed::Constant(name, buffer) => {
+                                    self.set_constant(kernel_of, name, allocation(buffer))?;
+                                }
+                            }
+                        }
+                        Prepared::Launch {
+                            kernel: kernel.clone(),
+                            grid: *grid,
+                            values,
+                            _arguments: arguments.clone(),
+                        }
+                    }
+                },
+            ));
+        }
+        let timed = Some(sys::CUevent_flags::CU_EVENT_DEFAULT);
+        let events: Result<Vec<CudaEvent>, DriverError> = (0..=actions.len())
+            .map(|_| self.context.new_event(timed))
+            .collect();
+        Ok(Box::new(Recorded {
+            context: self.context.clone(),
+            stream: self.stream.clone(),
+            stages: steps
+                .iter()
+                .filter_map(|s| s.stage)
+                .max()
+                .map_or(0, |last| last + 1),
+            events: events.map_err(|e| ending("events", e))?,
+            actions,
+        }))
+    }
+
+    fn take_peak(&self) -> Bytes {
+        self.usage.take_peak()
+    }
+}
+
+enum Prepared {
+    Upload(Buffer, Arc<[u8]>),
+    Launch {
+        kernel: Kernel,
+        grid: [u32; 3],
+        /// Of each argument, as the kernel reads it.
+        values: Vec<Vec<u8>>,
+        /// Alive as long as the launch.
+        _arguments: Vec<Passed>,
+    },
+}
+
+struct Recorded {
+    context: Arc<CudaContext>,
+    stream: Arc<CudaStream>,
+    actions: Vec<(Option<usize>, Prepared)>,
+    /// Before each action and after the last.
+    events: Vec<CudaEvent>,
+    stages: usize,
+}
+
+impl Recording for Recorded {
+    fn run(&mut self) -> Result<Timing, Ending> {
+        self.context
+            .bind_to_thread()
+            .map_err(|e| ending("launch", e))?;
+        let started = Instant::now();
+        self.submit().map_err(|(what, e)| ending(&what, e))?;
+        self.stream
+            .synchronize()
+            .map_err(|e| ending("the launch", e))?;
+        let wall = Nanoseconds(started.elapsed().as_nanos() as f64);
+        let mut timing = Timing {
+            wall,
+            device: None,
+            stages: vec![Nanoseconds(0.0); self.stages],
+        };
+        let is_launch =
+            |(_, action): &(Option<usize>, Prepared)| matches!(action, Prepared::Launch { .. });
+        let first = self.actions.iter().position(is_launch);
+        let last = self.actions.iter().rposition(is_launch);
+        if let (Some(first), Some(last)) = (first, last) {
+            timing.device = Some(self.between(first, last + 1)?);
+        }
+        for (i, (stage, _)) in self.actions.iter().enumerate() {
+            if let Some(stage) = stage {
+                timing.stages[*stage].0 += self.between(i, i + 1)?.0;
+            }
+        }
+        Ok(timing)
+    }
+}
+
+impl Recorded {
+    fn submit(&mut self) -> Result<(), (String, DriverError)> {
+        let stream = self.stream.cu_stream();
+        let named = |what: &str, e: DriverError| (what.to_owned(), e);
+        self.events[0]
+            .record(&self.stream)
+            .map_err(|e| named("event", e))?;
+        for ((_, action), event) in self.actions.iter_mut().zip(&self.events[1..]) {
+            match action {
+                Prepared::Upload(to, bytes) => {
+                    // SAFETY: the buffer has room, and the bytes live until the stream is waited for, in `run`.
+                    unsafe { result::memcpy_htod_async(allocation(to).pointer, bytes, stream) }
+                        .map_err(|e| named("upload", e))?;
+                }
+                Prepared::Launch {
+                    kernel,
+                    grid,
+                    values,
+                    ..
+                } => {
+                    let kernel: &Compiled =
+                        kernel.0.downcast_ref().expect("a kernel of this device");
+                    let mut pointers: Vec<*mut c_void> = values
+                        .iter_mut()
+                        .map(|value| value.as_mut_ptr().cast())
+                        .collect();
+                    let ([x, y, z], [a, b, c]) = (*grid, kernel.block);
+                    // SAFETY: the pointers are to the values of the arguments, as many as the plan says; a kernel that takes
+                    // others reads what it should not, which is the user's program and ends this worker at most.
+                    unsafe {
+                        result::launch_kernel(
+                            kernel.function.cu_function(),
+                            (x, y, z),
+                            (a, b, c),
+                            kernel.shared_memory,
+                            stream,
+                            &mut pointers,
+                        )
+                    }
+                    .map_err(|e| named(&kernel.name, e))?;
+                }
+            }
+            event.record(&self.stream).map_err(|e| named("event", e))?;
+        }
+        Ok(())
+    }
+
+    fn between(&self, from: usize, to: usize) -> Result<Nanoseconds, Ending> {
+        let milliseconds = self.events[from]
+            .elapsed_ms(&self.events[to])
+            .map_err(|e| ending("events", e))?;
+        Ok(Nanoseconds(f64::from(milliseconds) * 1e6))
+    }
+}
