@@ -134,6 +134,26 @@ pub struct Conditions {
     /// Times that a processor slowed itself down for its heat.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub throttled: Option<u64>,
+    /// Of the GPU at the block's end, with the energy that it used meanwhile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu: Option<GpuReading>,
+}
+
+/// What a GPU's own sensors say. What one does not have is absent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct GpuReading {
+    /// Since some moment in the past; of a block, since its start.
+    pub joules: Option<f64>,
+    pub watts: Option<f64>,
+    /// Clock of the multiprocessors.
+    pub megahertz: Option<f64>,
+    pub celsius: Option<f64>,
+    /// Share of the last moments in which some kernel ran.
+    pub utilization: Option<f64>,
+    /// Whether it slows itself down for its heat.
+    pub is_hot: bool,
+    /// Whether it slows itself down for the power that it may draw.
+    pub is_capped: bool,
 }
 
 /// What was found about one variant (STATISTICS, "Verdicts").

@@ -28,10 +28,11 @@ const TESTS: &[(&str, Test)] = &[
         allocation_limits,
     ),
     ("constants_that_do_not_fit_are_refused", constants),
+    ("nothing_is_compiled_twice", compiled_once),
+    ("ceilings_are_measured", ceilings),
     ("half_precision_rounds_as_ieee_does", half_precision),
 ];
 
-/// Whole campaigns, on the first device alone.
 /// What needs the compiler and no GPU.
 type CompileTest = fn() -> Result<(), Failed>;
 const COMPILED: &[(&str, CompileTest)] = &[
@@ -43,6 +44,7 @@ const COMPILED: &[(&str, CompileTest)] = &[
     ("half_precision_headers_are_found", cuda_headers),
 ];
 
+/// Whole campaigns, on the first device alone.
 type CampaignTest = fn(&str) -> Result<(), Failed>;
 const CAMPAIGNS: &[(&str, CampaignTest)] = &[
     (
@@ -53,6 +55,7 @@ const CAMPAIGNS: &[(&str, CampaignTest)] = &[
         "the_committed_kernel_plan_finds_a_faster_product",
         user_kernel,
     ),
+    ("the_committed_beamformer_plan_runs_whole", beamformer_plan),
 ];
 
 fn main() -> std::process::ExitCode {
@@ -256,31 +259,38 @@ fn stages(gpu: &Arc<dyn Gpu>) -> Result<(), Failed> {
             arguments: pass(&[from, to]),
         },
     };
-    let upload = |bytes: &Arc<[u8]>| Step {
-        stage: None,
-        action: Action::Upload {
-            to: x.clone(),
-            bytes: bytes.clone(),
-        },
-    };
-    // y = 3 · 1 and then x = 5: an upload that overtook a launch would show.
-    let steps = [
-        upload(&bytes),
-        launch(&x, &y, 0),
-        launch(&y, &z, 1),
-        launch(&z, &y, 1),
-        upload(&again),
-    ];
-    let mut recording = gpu.record(&steps).map_err(said)?;
-    let timing = recording.run().map_err(said)?;
-    check(
-        timing.stages.len() == 2 && timing.stages.iter().all(|s| s.0 > 0.0),
-        format!("{timing:?}"),
-    )?;
-    let back = floats(&gpu.download(&y, 4000).map_err(said)?);
-    check(back.iter().all(|v| *v == 27.0), format!("{:?}", &back[..4]))?;
-    let back = floats(&gpu.download(&x, 4000).map_err(said)?);
-    check(back.iter().all(|v| *v == 5.0), format!("{:?}", &back[..4]))
+    // Where an upload may pass launches, those that use its buffer are waited for.
+    for is_early in [false, true] {
+        let upload = |bytes: &Arc<[u8]>| Step {
+            stage: None,
+            action: Action::Upload {
+                to: x.clone(),
+                bytes: bytes.clone(),
+                is_early,
+            },
+        };
+        // y = 3 · 1 and then x = 5: an upload that overtook a launch would show.
+        let steps = [
+            upload(&bytes),
+            launch(&x, &y, 0),
+            launch(&y, &z, 1),
+            launch(&z, &y, 1),
+            upload(&again),
+        ];
+        let mut recording = gpu.record(&steps).map_err(said)?;
+        for _ in 0..2 {
+            let timing = recording.run().map_err(said)?;
+            check(
+                timing.stages.len() == 2 && timing.stages.iter().all(|s| s.0 > 0.0),
+                format!("{timing:?}"),
+            )?;
+            let back = floats(&gpu.download(&y, 4000).map_err(said)?);
+            check(back.iter().all(|v| *v == 27.0), format!("{:?}", &back[..4]))?;
+            let back = floats(&gpu.download(&x, 4000).map_err(said)?);
+            check(back.iter().all(|v| *v == 5.0), format!("{:?}", &back[..4]))?;
+        }
+    }
+    Ok(())
 }
 
 fn peak(gpu: &Arc<dyn Gpu>) -> Result<(), Failed> {
@@ -528,6 +538,107 @@ phases:
     )
 }
 
+fn compiled_once(gpu: &Arc<dyn Gpu>) -> Result<(), Failed> {
+    let constants = named(&[("scale", Value::Int(7919))]);
+    let compile = || {
+        gpu.compile(&source(gpu, WGSL, CUDA, &constants))
+            .map_err(said)
+    };
+    let first = compile()?.compile_time();
+    // Many at once wait for one.
+    let times = std::thread::scope(|scope| {
+        let all: Vec<_> = (0..4).map(|_| scope.spawn(compile)).collect();
+        all.into_iter()
+            .map(|handle| handle.join().expect("no panic").map(|k| k.compile_time()))
+            .collect::<Result<Vec<_>, String>>()
+    })?;
+    check(
+        first.0 > 0.0 && times.iter().all(|t| *t == first),
+        format!("{first:?}, {times:?}"),
+    )
+}
+
+fn ceilings(gpu: &Arc<dyn Gpu>) -> Result<(), Failed> {
+    let peaks = device::ceilings(&Device::Gpu(gpu.clone())).ok_or("no ceilings")?;
+    check(
+        (1e8..1e15).contains(&peaks.flops) && (1e8..1e14).contains(&peaks.bandwidth),
+        format!("{peaks:?}"),
+    )
+}
+
+/// At the smallest size and with few blocks: every phase, every verdict, on this machine's devices.
+fn beamformer_plan(_device: &str) -> Result<(), Failed> {
+    let root = env!("CARGO_MANIFEST_DIR");
+    let folder = tempfile::tempdir()?;
+    let plan = format!("{root}/experiments/beamform3d_gpu.yaml");
+    let told = campaign(
+        folder.path(),
+        &[
+            "run",
+            &plan,
+            "--set",
+            "workload.problem.preset=tiny",
+            "--set",
+            "protocol.blocks={min: 8, max: 8}",
+            "--set",
+            "protocol.time_limit=30s",
+            "--set",
+            "phases.threadgroup.search.budget.evaluations=10",
+        ],
+    )?;
+    let trials = told["trials"].as_array().ok_or("no trials")?;
+    let on = |name: &str| {
+        let here = |t: &&serde_json::Value| t["case"].as_str().is_some_and(|c| c.contains(name));
+        trials.iter().filter(here).collect::<Vec<_>>()
+    };
+    let has_cuda = device::open(DeviceChoice::Cuda(0)).is_ok();
+    if !has_cuda {
+        let rows = on("cuda");
+        check(
+            rows.iter().all(|t| t["verdict"] == "unsupported"),
+            format!("{rows:?}"),
+        )?;
+    }
+    let rows = on("wgpu");
+    check(rows.len() > 60, format!("{} rows", rows.len()))?;
+    for (name, wanted) in [
+        ("fused", ""),
+        ("f16_mixed", ""),
+        ("f16_all", "inaccurate"),
+        ("bf16_all", "unsupported"),
+        ("double_buffer", "unsupported"),
+        ("fnumber_1", "inaccurate"),
+    ] {
+        let row = rows.iter().find(|t| t["name"] == name);
+        let row = row.ok_or(format!("no row {name}"))?;
+        // An adapter without f16 is one that says so.
+        let is_right =
+            wanted.is_empty() || row["verdict"] == wanted || row["verdict"] == "unsupported";
+        check(
+            is_right && row["verdict"] != "failed",
+            format!("{name}: {row}"),
+        )?;
+    }
+    let is_fusion = |t: &&&serde_json::Value| t["phase"] == "fusion" && t["verdict"] == "faster";
+    check(
+        rows.iter().any(|t| is_fusion(&t)),
+        "one kernel is faster than six",
+    )?;
+    let failed = |t: &&&serde_json::Value| t["verdict"] == "failed" || t["verdict"] == "crashed";
+    if let Some(row) = rows.iter().find(failed) {
+        return Err(format!("{row}").into());
+    }
+    let report = std::fs::read_to_string(
+        folder
+            .path()
+            .join("reports/beamform3d_gpu/results_summary.md"),
+    )?;
+    check(
+        report.contains("Ceilings measured on wgpu:0"),
+        "a roofline of the GPU",
+    )
+}
+
 fn user_kernel(device: &str) -> Result<(), Failed> {
     let root = env!("CARGO_MANIFEST_DIR");
     let folder = tempfile::tempdir()?;
@@ -596,8 +707,67 @@ fn tunables(file: &str) -> Vec<Vec<(String, Value)>> {
             .map(|staged| [whole(&matmul), named(&[("staged", Value::Bool(staged))])].concat())
             .to_vec(),
         "matmul/reference.cu" => vec![vec![]],
+        "ceilings/ceilings.cu" => {
+            vec![whole(&[("THREADS", 256), ("ROUNDS", 64), ("VALUES", 1024)])]
+        }
+        // Every form is compiled where it is tested, in src/workload/beamform3d/gpu_tests.rs.
+        "beamform3d/beamform3d.cu" => ["float", "__half", "__nv_bfloat16"]
+            .map(beamform3d)
+            .to_vec(),
         other => panic!("kernels/{other}: write here with which tunables it is compiled"),
     }
+}
+
+fn beamform3d(number: &str) -> Vec<(String, Value)> {
+    let is = |name: &str| i64::from(number == name);
+    let storage = 32 - 16 * is("__half") - 15 * is("__nv_bfloat16");
+    let whole = [
+        ("NX", 64),
+        ("NY", 64),
+        ("NZ", 128),
+        ("PADDED", 1024),
+        ("ELEMENTS", 1024),
+        ("SAMPLES", 560),
+        ("STORAGE", storage),
+        ("HAS_F16", is("__half")),
+        ("HAS_BF16", is("__nv_bfloat16")),
+        ("IS_FACTORED", is("float")),
+        ("IS_RECURRENCE", 0),
+        ("IS_BUILTIN", is("__half")),
+        ("IS_ELEMENT_SAMPLE", 1),
+        ("IS_NEAREST_FIRST", 0),
+        ("INTERPOLATION", 1),
+        ("HAS_APERTURE", is("__half")),
+        ("ELEMENT_MEMORY", 1),
+        ("IS_STORED", is("__half")),
+        ("TAKES_OUT", is("__nv_bfloat16")),
+        ("POINTS", 128),
+        ("SPLIT", 2),
+        ("DEPTHS", 2),
+        ("GROUP_X", 2),
+        ("GROUP_Y", 4),
+        ("GROUP_Z", 16),
+        ("UNROLL", 4),
+        ("BATCH", 2),
+    ]
+    .map(|(name, n)| (name, Value::Int(n)));
+    let text = [
+        ("CYCLES", "2.5e-1"),
+        ("START", "0e0"),
+        ("LATE", "6e4"),
+        ("SCALE", "2.5e-1"),
+        ("PLANE", "0e0"),
+        ("COMMON_DELAY", "0e0"),
+        ("TURN", "6.28e0"),
+        ("COSINE", "fmaf(-1e0f, q, 1e0f)"),
+        ("SINE", "1e0f"),
+        ("TWICE_F_NUMBER", "2e0"),
+        ("DELAY_TYPE", number),
+        ("NUMBER_TYPE", number),
+        ("SUM_TYPE", number),
+    ]
+    .map(|(name, t)| (name, Value::Text(t.into())));
+    named(&[&whole[..], &text[..]].concat())
 }
 
 fn cuda_source<'a>(name: &'a str, text: &'a str, constants: &'a [(String, Value)]) -> Source<'a> {

@@ -10,7 +10,7 @@ use crate::plan::{Case, Keep, Objective, Phase, Plan, Question, WorkloadChoice};
 use crate::record::{Final, Header, PhaseOutcome, Trial};
 use crate::space::Configuration;
 use crate::stats;
-use crate::trial::{Ending, Purpose, VariantId, Verdict};
+use crate::trial::{Block, Ending, Purpose, VariantId, Verdict};
 use crate::value::{Bytes, Nanoseconds};
 use std::collections::BTreeMap;
 
@@ -19,6 +19,9 @@ pub(super) const CANARY_FROM: usize = 3;
 
 /// An invocation shorter than this is repeated three times in a cell.
 const REPEATED_BELOW_NS: f64 = 100e6;
+
+/// Candidates whose kernels are compiled before they are asked for.
+const MOST_AHEAD: usize = 64;
 
 /// What is the same for all phases of a case.
 pub(super) struct Desk<'a> {
@@ -88,6 +91,7 @@ impl<'a> Desk<'a> {
         let endings = std::mem::take(&mut board.endings);
         let (elapsed, measured) = (board.elapsed, std::mem::take(&mut board.measured));
         board.ledger.runner.retire();
+        self.learn(&roster, &measured);
         let mut trials = self.trials(phase, &roster, &findings, &endings, &measured);
         let outcome = self.outcome(phase, &roster, &findings, &endings, elapsed, &mut trials);
         Ok((outcome, trials))
@@ -124,7 +128,7 @@ impl<'a> Desk<'a> {
                 phase: &phase.name,
                 variant: name,
             });
-            let (checked, is_new) = self.check(phase, id, candidate, expected, ledger)?;
+            let (checked, is_new) = self.check(phase, id, &candidates[i..], expected, ledger)?;
             if is_new {
                 spent.0 += checked.elapsed.0;
             }
@@ -228,15 +232,16 @@ impl<'a> Desk<'a> {
         Ok(known)
     }
 
-    /// The check of one candidate, and whether it was made only now.
+    /// The check of the first candidate, and whether it was made only now; the others are those that will be asked for next.
     pub(super) fn check(
         &mut self,
         phase: &Phase,
         variant: VariantId,
-        candidate: &Candidate,
+        candidates: &[Candidate],
         expected: bool,
         ledger: &mut Ledger<'_>,
     ) -> Result<(Checked, bool), Error> {
+        let candidate = &candidates[0];
         let known = self
             .checked
             .iter()
@@ -262,12 +267,31 @@ impl<'a> Desk<'a> {
                 .iter()
                 .map(|m| m.0.clone())
                 .collect(),
+            next: (candidates[1..].iter().take(MOST_AHEAD))
+                .map(|c| c.configuration.clone())
+                .collect(),
         };
         let key = format!("{}/{}/{}", self.case.name, phase.name, candidate.name);
         let checked = ledger.check(&key, &order)?;
         self.checked
             .push((candidate.configuration.clone(), checked.clone()));
         Ok((checked, true))
+    }
+
+    /// Takes the quickest sample for the time of an invocation where it is quicker than the check's: a check that fell into a bad
+    /// moment of the machine would have every later phase with that configuration believe that few blocks are affordable.
+    fn learn(&mut self, roster: &Roster, measured: &[Block]) {
+        for cell in measured.iter().flat_map(|block| &block.cells) {
+            let walls = cell.samples.iter().map(|s| s.invocation.timing.wall.0);
+            let Some(quickest) = walls.min_by(f64::total_cmp) else {
+                continue;
+            };
+            let configuration = &roster.candidates[cell.variant.0 as usize].configuration;
+            let known = self.checked.iter_mut().find(|(c, _)| c == configuration);
+            if let Some(time) = known.and_then(|(_, checked)| checked.invocation.as_mut()) {
+                time.0 = time.0.min(quickest);
+            }
+        }
     }
 
     /// Why a checked variant can never win, if it cannot.
@@ -308,7 +332,7 @@ impl<'a> Desk<'a> {
         roster: &Roster,
         findings: &Findings,
         endings: &BTreeMap<VariantId, Ending>,
-        measured: &[crate::trial::Block],
+        measured: &[Block],
     ) -> Vec<Trial> {
         let is_trusted = findings.is_trusted();
         let rows = roster.candidates.iter().zip(&roster.checks).enumerate();

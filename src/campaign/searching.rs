@@ -368,7 +368,13 @@ impl Desk<'_> {
             phase: &phase.name,
             variant: &candidate.name,
         });
-        let (checked, is_new) = self.check(phase, variant, &candidate, expected, ledger)?;
+        let (checked, is_new) = self.check(
+            phase,
+            variant,
+            std::slice::from_ref(&candidate),
+            expected,
+            ledger,
+        )?;
         if is_new {
             spent.0 += checked.elapsed.0;
         }

@@ -4,12 +4,17 @@
     clippy::disallowed_methods,
     reason = "calls the CUDA driver; owns the clock around a submission"
 )]
-use super::{Action, Buffer, Gpu, Kernel, Language, Passed, Recording, Source, Step, Usage, nvrtc};
-use crate::trial::{Ending, Timing};
+use super::nvml::Meter;
+use super::{
+    Action, Buffer, Gpu, Kernel, KernelCache, Language, Passed, Recording, Source, Step, Usage,
+    nvrtc,
+};
+use crate::trial::{Ending, GpuReading, Timing};
 use crate::value::{Bytes, Nanoseconds};
 use cudarc::driver::sys::{self, CUdevice_attribute_enum as Attribute, CUresult};
 use cudarc::driver::{
-    CudaContext, CudaEvent, CudaFunction, CudaModule, CudaStream, DriverError, result,
+    CudaContext, CudaEvent, CudaFunction, CudaModule, CudaStream, DriverError, PinnedHostSlice,
+    result,
 };
 use cudarc::nvrtc::Ptx;
 use std::ffi::c_void;
@@ -77,6 +82,8 @@ struct Cuda {
     /// `sm_90`.
     architecture: String,
     usage: Arc<Usage>,
+    kernels: KernelCache,
+    meter: Option<Meter>,
 }
 
 struct Compiled {
@@ -135,6 +142,17 @@ fn ending(what: &str, error: DriverError) -> Ending {
     }
 }
 
+/// Where a device sits, as NVML wants it.
+fn bus_of(context: &CudaContext) -> Result<String, DriverError> {
+    let of = |what| context.attribute(what);
+    Ok(format!(
+        "{:08x}:{:02x}:{:02x}.0",
+        of(Attribute::CU_DEVICE_ATTRIBUTE_PCI_DOMAIN_ID)?,
+        of(Attribute::CU_DEVICE_ATTRIBUTE_PCI_BUS_ID)?,
+        of(Attribute::CU_DEVICE_ATTRIBUTE_PCI_DEVICE_ID)?,
+    ))
+}
+
 impl Cuda {
     fn open(index: usize) -> Result<Cuda, DriverError> {
         let context = CudaContext::new(index)?;
@@ -156,8 +174,10 @@ impl Cuda {
             stream: context.new_stream()?,
             architecture: format!("sm_{major}{minor}"),
             about,
+            meter: bus_of(&context).ok().and_then(Meter::open),
             context,
             usage: Arc::default(),
+            kernels: KernelCache::default(),
         })
     }
 
@@ -180,6 +200,60 @@ impl Cuda {
         unsafe { result::memcpy_dtod_sync(to, from.pointer, from.size as usize) }
             .map_err(|e| ending(name, e))
     }
+    /// Everything of an action that does not change between invocations. `constants` are kernels whose arrays have been set.
+    fn prepared(
+        &self,
+        action: &Action,
+        constants: &mut Vec<(Kernel, String)>,
+    ) -> Result<Prepared, Ending> {
+        match action {
+            Action::Upload { to, bytes, .. } => {
+                assert!(
+                    bytes.len() as u64 <= allocation(to).size,
+                    "more bytes than the buffer has"
+                );
+                // SAFETY: filled before it is read, in the next lines.
+                let pinned = unsafe { self.context.alloc_pinned_with_flags(bytes.len(), 0) };
+                let mut pinned: PinnedHostSlice<u8> =
+                    pinned.map_err(|e| ending("pinned host memory", e))?;
+                pinned
+                    .as_mut_slice()
+                    .map_err(|e| ending("pinned host memory", e))?
+                    .copy_from_slice(bytes);
+                Ok(Prepared::Upload(to.clone(), pinned))
+            }
+            Action::Launch {
+                kernel,
+                grid,
+                arguments,
+            } => {
+                let compiled: &Compiled = kernel.of();
+                let mut values = vec![];
+                for argument in arguments {
+                    match argument {
+                        Passed::Buffer(buffer) => {
+                            values.push(allocation(buffer).pointer.to_ne_bytes().to_vec());
+                        }
+                        Passed::Scalar(bytes) => values.push(bytes.clone()),
+                        Passed::Constant(name, buffer) => {
+                            let is_set =
+                                |(of, set): &(Kernel, String)| of.is(kernel) && set == name;
+                            if !constants.iter().any(is_set) {
+                                self.set_constant(compiled, name, allocation(buffer))?;
+                                constants.push((kernel.clone(), name.clone()));
+                            }
+                        }
+                    }
+                }
+                Ok(Prepared::Launch {
+                    kernel: kernel.clone(),
+                    grid: *grid,
+                    values,
+                    arguments: arguments.clone(),
+                })
+            }
+        }
+    }
 }
 
 impl Gpu for Cuda {
@@ -191,7 +265,11 @@ impl Gpu for Cuda {
         Language::Cuda
     }
 
-    fn compile(&self, source: &Source<'_>) -> Result<Kernel, Ending> {
+    fn cache(&self) -> &KernelCache {
+        &self.kernels
+    }
+
+    fn build(&self, source: &Source<'_>) -> Result<Kernel, Ending> {
         let block = source
             .block
             .ok_or_else(|| failed(format!("{}: CUDA needs a `block:`", source.name)))?;
@@ -235,17 +313,17 @@ impl Gpu for Cuda {
                     ),
                 })?;
         }
-        Ok(Kernel(Arc::new(Compiled {
+        Ok(Kernel::new(Compiled {
             name: source.name.into(),
             module,
             function,
             block,
             shared_memory: source.shared_memory,
-        })))
+        }))
     }
 
     fn attributes(&self, kernel: &Kernel) -> Vec<(String, f64)> {
-        let kernel: &Compiled = kernel.0.downcast_ref().expect("a kernel of this device");
+        let kernel: &Compiled = kernel.of();
         let threads: u32 = kernel.block.iter().product();
         let function = &kernel.function;
         let groups = function.occupancy_max_active_blocks_per_multiprocessor(
@@ -315,46 +393,61 @@ impl Gpu for Cuda {
     }
 
     fn record(&self, steps: &[Step]) -> Result<Box<dyn Recording>, Ending> {
-        let mut actions = vec![];
+        let event = || {
+            let timed = Some(sys::CUevent_flags::CU_EVENT_DEFAULT);
+            let made = self.context.new_event(timed);
+            made.map_err(|e| ending("events", e))
+        };
+        let mut spans: Vec<Span> = vec![];
+        let mut constants = vec![];
         for step in steps {
-            actions.push((
-                step.stage,
-                match &step.action {
-                    Action::Upload { to, bytes } => Prepared::Upload(to.clone(), bytes.clone()),
-                    Action::Launch {
-                        kernel,
-                        grid,
-                        arguments,
-                    } => {
-                        let kernel_of: &Compiled =
-                            kernel.0.downcast_ref().expect("a kernel of this device");
-                        let mut values = vec![];
-                        for argument in arguments {
-                            match argument {
-                                Passed::Buffer(buffer) => {
-                                    values.push(allocation(buffer).pointer.to_ne_bytes().to_vec())
-                                }
-                                Passed::Scalar(bytes) => values.push(bytes.clone()),
-                                Passed::Constant(name, buffer) => {
-                                    self.set_constant(kernel_of, name, allocation(buffer))?;
-                                }
-                            }
-                        }
-                        Prepared::Launch {
-                            kernel: kernel.clone(),
-                            grid: *grid,
-                            values,
-                            _arguments: arguments.clone(),
-                        }
-                    }
-                },
-            ));
+            let action = self.prepared(&step.action, &mut constants)?;
+            let is_upload = matches!(action, Prepared::Upload { .. });
+            match spans.last_mut() {
+                // Launches of one stage share a span, and with it its events.
+                Some(span) if !is_upload && !span.is_upload && span.stage == step.stage => {
+                    span.actions.push(action);
+                }
+                _ => spans.push(Span {
+                    stage: step.stage,
+                    is_upload,
+                    early: None,
+                    waits: vec![],
+                    actions: vec![action],
+                }),
+            }
         }
-        let timed = Some(sys::CUevent_flags::CU_EVENT_DEFAULT);
-        let events: Result<Vec<CudaEvent>, DriverError> = (0..=actions.len())
-            .map(|_| self.context.new_event(timed))
-            .collect();
+        let mut leftover = vec![];
+        for (i, step) in uploads(steps) {
+            let Action::Upload {
+                to, is_early: true, ..
+            } = &step.action
+            else {
+                continue;
+            };
+            let at = span_of(&spans, i);
+            let uses = |span: &Span| span.actions.iter().any(|action| action.uses(to));
+            spans[at].early = Some(Early {
+                // Event 0 is before everything, event n + 1 after span n.
+                after: spans[..at].iter().rposition(uses).map_or(0, |n| n + 1),
+                starts: event()?,
+                arrives: event()?,
+            });
+            match spans[at + 1..].iter().position(uses) {
+                Some(n) => spans[at + 1 + n].waits.push(at),
+                None => leftover.push(at),
+            }
+        }
+        let events: Result<Vec<CudaEvent>, Ending> = (0..=spans.len()).map(|_| event()).collect();
         Ok(Box::new(Recorded {
+            copies: match spans.iter().any(|span| span.early.is_some()) {
+                true => Some(
+                    self.context
+                        .new_stream()
+                        .map_err(|e| ending("a stream", e))?,
+                ),
+                false => None,
+            },
             context: self.context.clone(),
             stream: self.stream.clone(),
             stages: steps
@@ -362,33 +455,75 @@ impl Gpu for Cuda {
                 .filter_map(|s| s.stage)
                 .max()
                 .map_or(0, |last| last + 1),
-            events: events.map_err(|e| ending("events", e))?,
-            actions,
+            events: events?,
+            spans,
+            leftover,
         }))
     }
 
     fn take_peak(&self) -> Bytes {
         self.usage.take_peak()
     }
+
+    fn reading(&self) -> Option<GpuReading> {
+        self.meter.as_ref()?.read()
+    }
+}
+
+/// One after the other on the stream, with an event before and one behind.
+struct Span {
+    stage: Option<usize>,
+    /// One upload, not launches.
+    is_upload: bool,
+    early: Option<Early>,
+    /// Early uploads, by span, that must have arrived.
+    waits: Vec<usize>,
+    actions: Vec<Prepared>,
+}
+
+/// An upload that runs on a stream of its own, beside launches that do not use its buffer.
+struct Early {
+    /// The event that it waits for.
+    after: usize,
+    starts: CudaEvent,
+    arrives: CudaEvent,
 }
 
 enum Prepared {
-    Upload(Buffer, Arc<[u8]>),
+    /// From memory that the device can read by itself.
+    Upload(Buffer, PinnedHostSlice<u8>),
     Launch {
         kernel: Kernel,
         grid: [u32; 3],
         /// Of each argument, as the kernel reads it.
         values: Vec<Vec<u8>>,
         /// Alive as long as the launch.
-        _arguments: Vec<Passed>,
+        arguments: Vec<Passed>,
     },
+}
+
+impl Prepared {
+    fn uses(&self, buffer: &Buffer) -> bool {
+        let is_it = |other: &Buffer| Arc::ptr_eq(&buffer.0, &other.0);
+        match self {
+            Prepared::Upload(to, _) => is_it(to),
+            Prepared::Launch { arguments, .. } => arguments.iter().any(|argument| match argument {
+                Passed::Buffer(other) | Passed::Constant(_, other) => is_it(other),
+                Passed::Scalar(_) => false,
+            }),
+        }
+    }
 }
 
 struct Recorded {
     context: Arc<CudaContext>,
     stream: Arc<CudaStream>,
-    actions: Vec<(Option<usize>, Prepared)>,
-    /// Before each action and after the last.
+    /// For early uploads.
+    copies: Option<Arc<CudaStream>>,
+    spans: Vec<Span>,
+    /// Early uploads that no later span waits for.
+    leftover: Vec<usize>,
+    /// Before each span and after the last.
     events: Vec<CudaEvent>,
     stages: usize,
 }
@@ -409,17 +544,19 @@ impl Recording for Recorded {
             device: None,
             stages: vec![Nanoseconds(0.0); self.stages],
         };
-        let is_launch =
-            |(_, action): &(Option<usize>, Prepared)| matches!(action, Prepared::Launch { .. });
-        let first = self.actions.iter().position(is_launch);
-        let last = self.actions.iter().rposition(is_launch);
+        let launches = |span: &Span| !span.is_upload;
+        let first = self.spans.iter().position(launches);
+        let last = self.spans.iter().rposition(launches);
         if let (Some(first), Some(last)) = (first, last) {
-            timing.device = Some(self.between(first, last + 1)?);
+            timing.device = Some(between(&self.events[first], &self.events[last + 1])?);
         }
-        for (i, (stage, _)) in self.actions.iter().enumerate() {
-            if let Some(stage) = stage {
-                timing.stages[*stage].0 += self.between(i, i + 1)?.0;
-            }
+        for (i, span) in self.spans.iter().enumerate() {
+            let Some(stage) = span.stage else { continue };
+            let spent = match &span.early {
+                Some(early) => between(&early.starts, &early.arrives)?,
+                None => between(&self.events[i], &self.events[i + 1])?,
+            };
+            timing.stages[stage].0 += spent.0;
         }
         Ok(timing)
     }
@@ -427,55 +564,99 @@ impl Recording for Recorded {
 
 impl Recorded {
     fn submit(&mut self) -> Result<(), (String, DriverError)> {
-        let stream = self.stream.cu_stream();
-        let named = |what: &str, e: DriverError| (what.to_owned(), e);
-        self.events[0]
-            .record(&self.stream)
-            .map_err(|e| named("event", e))?;
-        for ((_, action), event) in self.actions.iter_mut().zip(&self.events[1..]) {
-            match action {
-                Prepared::Upload(to, bytes) => {
-                    // SAFETY: the buffer has room, and the bytes live until the stream is waited for, in `run`.
-                    unsafe { result::memcpy_htod_async(allocation(to).pointer, bytes, stream) }
-                        .map_err(|e| named("upload", e))?;
-                }
-                Prepared::Launch {
-                    kernel,
-                    grid,
-                    values,
-                    ..
-                } => {
-                    let kernel: &Compiled =
-                        kernel.0.downcast_ref().expect("a kernel of this device");
-                    let mut pointers: Vec<*mut c_void> = values
-                        .iter_mut()
-                        .map(|value| value.as_mut_ptr().cast())
-                        .collect();
-                    let ([x, y, z], [a, b, c]) = (*grid, kernel.block);
-                    // SAFETY: the pointers are to the values of the arguments, as many as the plan says; a kernel that takes
-                    // others reads what it should not, which is the user's program and ends this worker at most.
-                    unsafe {
-                        result::launch_kernel(
-                            kernel.function.cu_function(),
-                            (x, y, z),
-                            (a, b, c),
-                            kernel.shared_memory,
-                            stream,
-                            &mut pointers,
-                        )
-                    }
-                    .map_err(|e| named(&kernel.name, e))?;
-                }
+        let named = |e: DriverError| ("event".to_owned(), e);
+        self.events[0].record(&self.stream).map_err(named)?;
+        for at in 0..self.spans.len() {
+            for &upload in &self.spans[at].waits {
+                self.wait_for(upload)?;
             }
-            event.record(&self.stream).map_err(|e| named("event", e))?;
+            let stream = match (&self.spans[at].early, &self.copies) {
+                (Some(early), Some(copies)) => {
+                    copies.wait(&self.events[early.after]).map_err(named)?;
+                    early.starts.record(copies).map_err(named)?;
+                    copies
+                }
+                _ => &self.stream,
+            };
+            let stream = stream.clone();
+            for action in &mut self.spans[at].actions {
+                action.submit(&stream)?;
+            }
+            if let Some(early) = &self.spans[at].early {
+                early.arrives.record(&stream).map_err(named)?;
+            }
+            self.events[at + 1].record(&self.stream).map_err(named)?;
+        }
+        for &upload in &self.leftover {
+            self.wait_for(upload)?;
         }
         Ok(())
     }
 
-    fn between(&self, from: usize, to: usize) -> Result<Nanoseconds, Ending> {
-        let milliseconds = self.events[from]
-            .elapsed_ms(&self.events[to])
-            .map_err(|e| ending("events", e))?;
-        Ok(Nanoseconds(f64::from(milliseconds) * 1e6))
+    fn wait_for(&self, upload: usize) -> Result<(), (String, DriverError)> {
+        match &self.spans[upload].early {
+            Some(early) => (self.stream.wait(&early.arrives)).map_err(|e| ("event".to_owned(), e)),
+            None => Ok(()),
+        }
     }
+}
+
+impl Prepared {
+    fn submit(&mut self, stream: &CudaStream) -> Result<(), (String, DriverError)> {
+        let stream = stream.cu_stream();
+        match self {
+            Prepared::Upload(to, bytes) => {
+                let bytes = bytes.as_slice().map_err(|e| ("upload".to_owned(), e))?;
+                // SAFETY: the buffer has room, and the bytes live until the stream is waited for, in `run`.
+                unsafe { result::memcpy_htod_async(allocation(to).pointer, bytes, stream) }
+                    .map_err(|e| ("upload".to_owned(), e))
+            }
+            Prepared::Launch {
+                kernel,
+                grid,
+                values,
+                ..
+            } => {
+                let kernel: &Compiled = kernel.of();
+                let mut pointers: Vec<*mut c_void> = values
+                    .iter_mut()
+                    .map(|value| value.as_mut_ptr().cast())
+                    .collect();
+                let ([x, y, z], [a, b, c]) = (*grid, kernel.block);
+                // SAFETY: the pointers are to the values of the arguments, as many as the plan says; a kernel that takes
+                // others reads what it should not, which is the user's program and ends this worker at most.
+                unsafe {
+                    result::launch_kernel(
+                        kernel.function.cu_function(),
+                        (x, y, z),
+                        (a, b, c),
+                        kernel.shared_memory,
+                        stream,
+                        &mut pointers,
+                    )
+                }
+                .map_err(|e| (kernel.name.clone(), e))
+            }
+        }
+    }
+}
+
+/// The steps that upload, with their index.
+fn uploads(steps: &[Step]) -> impl Iterator<Item = (usize, &Step)> {
+    let is_upload = |(_, step): &(usize, &Step)| matches!(step.action, Action::Upload { .. });
+    steps.iter().enumerate().filter(is_upload)
+}
+
+/// The span that a step is in.
+fn span_of(spans: &[Span], step: usize) -> usize {
+    let mut ends = spans.iter().scan(0, |end, span| {
+        *end += span.actions.len();
+        Some(*end)
+    });
+    ends.position(|end| step < end).unwrap_or(spans.len() - 1)
+}
+
+fn between(from: &CudaEvent, to: &CudaEvent) -> Result<Nanoseconds, Ending> {
+    let milliseconds = from.elapsed_ms(to).map_err(|e| ending("events", e))?;
+    Ok(Nanoseconds(f64::from(milliseconds) * 1e6))
 }

@@ -1,14 +1,20 @@
 //! Where a variant executes. A workload describes its GPU work once; the backend carries it out and times it.
+mod cache;
+mod ceilings;
 mod cuda;
+#[cfg(test)]
+pub(crate) mod emulated;
 mod host;
+mod nvml;
 pub mod nvrtc;
 mod webgpu;
 
+use cache::KernelCache;
 pub use host::{available_memory, isa, threads};
 
 use crate::plan::DeviceChoice;
-use crate::trial::{Ending, Timing};
-use crate::value::{Bytes, Value};
+use crate::trial::{Ending, GpuReading, Timing};
+use crate::value::{Bytes, Nanoseconds, Value};
 use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -56,7 +62,36 @@ pub struct Source<'a> {
 
 /// A compiled kernel, which only its device can launch. Freed when it is dropped.
 #[derive(Clone, Debug)]
-pub struct Kernel(Arc<dyn Any + Send + Sync>);
+pub struct Kernel {
+    made: Arc<dyn Any + Send + Sync>,
+    compile_time: Nanoseconds,
+}
+
+impl Kernel {
+    fn new(made: impl Any + Send + Sync) -> Kernel {
+        Kernel {
+            made: Arc::new(made),
+            compile_time: Nanoseconds(0.0),
+        }
+    }
+
+    /// Wall time of its compilation; where several were compiled at once, they shared the processors.
+    pub fn compile_time(&self) -> Nanoseconds {
+        self.compile_time
+    }
+
+    /// # Panics
+    /// With a kernel of another device.
+    fn of<T: 'static>(&self) -> &T {
+        self.made
+            .downcast_ref()
+            .expect("a kernel of another device")
+    }
+
+    fn is(&self, other: &Kernel) -> bool {
+        Arc::ptr_eq(&self.made, &other.made)
+    }
+}
 
 /// Memory of a device, which only that device can use. Freed when it is dropped.
 #[derive(Clone, Debug)]
@@ -74,7 +109,12 @@ pub struct Step {
 #[derive(Clone, Debug)]
 pub enum Action {
     /// Copies from the host, as part of what is timed.
-    Upload { to: Buffer, bytes: Arc<[u8]> },
+    Upload {
+        to: Buffer,
+        bytes: Arc<[u8]>,
+        /// Whether it may pass earlier steps that do not use `to`, where the device copies while it computes.
+        is_early: bool,
+    },
     Launch {
         kernel: Kernel,
         /// Groups along x, y, z.
@@ -129,8 +169,16 @@ pub trait Gpu: Send + Sync + std::fmt::Debug {
 
     fn language(&self) -> Language;
 
-    /// Compiles, everything that the driver does later included where it can be made to; the caller times it.
-    fn compile(&self, source: &Source<'_>) -> Result<Kernel, Ending>;
+    /// Compiles, or gives what was compiled from the same source before. Several threads may ask at once.
+    fn compile(&self, source: &Source<'_>) -> Result<Kernel, Ending> {
+        self.cache().get(source, || self.build(source))
+    }
+
+    /// Compiles, everything that the driver does later included where it can be made to.
+    fn build(&self, source: &Source<'_>) -> Result<Kernel, Ending>;
+
+    /// What was compiled before.
+    fn cache(&self) -> &KernelCache;
 
     /// What the compiler made of a kernel, for the records: name and value.
     fn attributes(&self, kernel: &Kernel) -> Vec<(String, f64)>;
@@ -149,6 +197,11 @@ pub trait Gpu: Send + Sync + std::fmt::Debug {
 
     /// The largest sum of live allocations since this was asked last.
     fn take_peak(&self) -> Bytes;
+
+    /// What its sensors say; absent where nobody can ask them.
+    fn reading(&self) -> Option<GpuReading> {
+        None
+    }
 }
 
 /// Steps of one invocation, ready to be submitted again and again.
@@ -176,10 +229,10 @@ pub fn list() -> Vec<(String, String)> {
     all
 }
 
-/// Measures the ceilings of the roofline, in about half a second; absent for a device on which that cannot be done yet.
+/// Measures the ceilings of the roofline, in about half a second; absent where the device cannot run the kernels for it.
 pub fn ceilings(device: &Device) -> Option<Peaks> {
     match device {
         Device::Host => Some(host::ceilings()),
-        Device::Gpu(_) => None,
+        Device::Gpu(gpu) => ceilings::measure(&**gpu),
     }
 }

@@ -4,7 +4,9 @@
     reason = "owns the clock around a submission"
 )]
 use super::host::available_memory;
-use super::{Action, Buffer, Gpu, Kernel, Language, Passed, Recording, Source, Step, Usage};
+use super::{
+    Action, Buffer, Gpu, Kernel, KernelCache, Language, Passed, Recording, Source, Step, Usage,
+};
 use crate::trial::{Ending, Timing};
 use crate::value::{Bytes, Nanoseconds, Value};
 use pollster::block_on;
@@ -121,6 +123,7 @@ struct Webgpu {
     /// Of a software adapter, which lets everything be allocated and dies later.
     budget: Option<Bytes>,
     faults: Arc<Faults>,
+    kernels: KernelCache,
 }
 
 /// What the driver told outside of any call.
@@ -223,6 +226,7 @@ impl Webgpu {
             queue,
             limits,
             usage: Arc::default(),
+            kernels: KernelCache::default(),
             faults,
         })
     }
@@ -321,7 +325,18 @@ impl Gpu for Webgpu {
         Language::Wgsl
     }
 
-    fn compile(&self, source: &Source<'_>) -> Result<Kernel, Ending> {
+    fn cache(&self) -> &KernelCache {
+        &self.kernels
+    }
+
+    fn build(&self, source: &Source<'_>) -> Result<Kernel, Ending> {
+        if source.text.contains("enable f16;")
+            && !self.device.features().contains(Features::SHADER_F16)
+        {
+            return Err(Ending::Unsupported {
+                reason: "this adapter has no f16 arithmetic".into(),
+            });
+        }
         let shader = Shader::read(source)?;
         self.check_group(shader.group, shader.memory)?;
         if let Some(block) = source.block
@@ -362,17 +377,17 @@ impl Gpu for Webgpu {
             return Err(failed(error));
         }
         self.faults.check()?;
-        Ok(Kernel(Arc::new(Compiled {
+        Ok(Kernel::new(Compiled {
             pipeline,
             name: source.name.into(),
             bindings: shader.bindings,
             threads: shader.group.iter().product(),
             memory: shader.memory,
-        })))
+        }))
     }
 
     fn attributes(&self, kernel: &Kernel) -> Vec<(String, f64)> {
-        let kernel: &Compiled = kernel.0.downcast_ref().expect("a kernel of this device");
+        let kernel: &Compiled = kernel.of();
         vec![
             ("group_threads".into(), f64::from(kernel.threads)),
             ("group_memory_bytes".into(), kernel.memory as f64),
@@ -451,7 +466,8 @@ impl Gpu for Webgpu {
         let mut passes = 0;
         for step in steps {
             match &step.action {
-                Action::Upload { to, bytes } => match segments.last_mut() {
+                // There is one queue, which takes uploads from the program while it computes.
+                Action::Upload { to, bytes, .. } => match segments.last_mut() {
                     Some(segment) if segment.passes.is_empty() => {
                         segment.uploads.push((to.clone(), bytes.clone()));
                     }
@@ -472,8 +488,7 @@ impl Gpu for Webgpu {
                         Passed::Scalar(_) => None,
                     };
                     let buffers: Vec<Buffer> = arguments.iter().filter_map(arrays).collect();
-                    let kernel: &Compiled =
-                        kernel.0.downcast_ref().expect("a kernel of this device");
+                    let kernel: &Compiled = kernel.of();
                     let most = self.limits.max_compute_workgroups_per_dimension;
                     if grid.iter().any(|&n| n == 0 || n > most) {
                         let [x, y, z] = grid;

@@ -33,6 +33,8 @@ pub struct CheckOrder {
     pub picture_folder: Option<String>,
     /// Names of the workload's own accuracy metrics.
     pub own_metrics: Vec<String>,
+    /// What will be asked for next: compiled now, on all processors.
+    pub next: Vec<Configuration>,
 }
 
 /// What the check of one variant gave.
@@ -111,8 +113,14 @@ pub fn expect(bench: &Bench, order: &ExpectOrder) -> Result<bool, String> {
     }
 }
 
+/// How often a check invokes a kernel again for the time of an invocation, and for how long at most.
+const MOST_AGAIN: usize = 2;
+const AGAIN_BELOW_NS: f64 = 2e9;
+
 /// Checks one variant.
 pub fn check(bench: &Bench, order: &CheckOrder) -> Checked {
+    let configurations = std::iter::once(&order.configuration).chain(&order.next);
+    bench.compile(configurations.map(|configuration| (order.variant, configuration)));
     let mut checked = Checked::ended(Ending::Completed);
     if let Err(ending) = steps(bench, order, &mut checked) {
         checked.ending = ending;
@@ -152,10 +160,16 @@ fn steps(bench: &Bench, order: &CheckOrder, checked: &mut Checked) -> Result<(),
         first.timing.wall
     });
     let output = executable.output()?;
-    // The first invocation of an in-process kernel touches its pages for the first time: budgets want the next.
-    if keeps_state && wall < 5e8 {
-        let (_, second) = guard.guard(order.variant, || batch(executable.as_mut(), 1))?;
-        checked.invocation = Some(Nanoseconds(wall.min(second)));
+    // The first invocation of an in-process kernel touches its pages for the first time, and one may fall into a bad moment of
+    // the machine: budgets want the next.
+    let (mut best, mut spent) = (wall, wall);
+    for _ in 0..MOST_AGAIN {
+        if !keeps_state || spent > AGAIN_BELOW_NS {
+            break;
+        }
+        let (_, again) = guard.guard(order.variant, || batch(executable.as_mut(), 1))?;
+        (best, spent) = (best.min(again), spent + again);
+        checked.invocation = Some(Nanoseconds(best));
     }
     let Some(output) = output else { return Ok(()) };
     if let Some(expected) = &order.expected {

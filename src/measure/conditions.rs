@@ -1,7 +1,8 @@
 //! What the operating system says about the machine while a block runs: whether others took the processors, and how fast these
 //! were clocked. Read outside of every timed sample.
 use super::nanoseconds_since;
-use crate::trial::Conditions;
+use crate::device::Device;
+use crate::trial::{Conditions, GpuReading};
 use std::time::Instant;
 
 /// Counters at the start of a block; [`Reading::end`] says what happened since.
@@ -11,6 +12,7 @@ pub(super) struct Reading {
     times: Option<Times>,
     stalled_us: Option<f64>,
     throttled: Option<u64>,
+    gpu: Option<GpuReading>,
 }
 
 /// Ticks of all processors since the machine started.
@@ -21,17 +23,21 @@ struct Times {
 }
 
 impl Reading {
-    pub(super) fn start() -> Reading {
+    pub(super) fn start(device: &Device) -> Reading {
         Reading {
             at: Instant::now(),
             times: read("/proc/stat").and_then(|text| times(&text)),
             stalled_us: read("/proc/pressure/cpu").and_then(|text| stalled_us(&text)),
             throttled: throttled(),
+            gpu: match device {
+                Device::Host => None,
+                Device::Gpu(gpu) => gpu.reading(),
+            },
         }
     }
 
-    pub(super) fn end(self) -> Conditions {
-        let now = Reading::start();
+    pub(super) fn end(self, device: &Device) -> Conditions {
+        let now = Reading::start(device);
         let elapsed_us = (nanoseconds_since(self.at) / 1e3).max(1.0);
         let times = self.times.zip(now.times);
         let throttled = self.throttled.zip(now.throttled);
@@ -49,6 +55,11 @@ impl Reading {
             load: read("/proc/loadavg").and_then(|text| load(&text, processors())),
             megahertz: megahertz(),
             throttled: throttled.map(|(before, after)| after.saturating_sub(before)),
+            gpu: now.gpu.map(|after| GpuReading {
+                joules: (self.gpu.and_then(|before| before.joules).zip(after.joules))
+                    .map(|(before, after)| after - before),
+                ..after
+            }),
         }
     }
 }
@@ -138,9 +149,9 @@ mod tests {
 
     #[test]
     fn a_reading_of_this_machine_is_within_its_bounds() {
-        let reading = Reading::start();
+        let reading = Reading::start(&Device::Host);
         std::thread::sleep(std::time::Duration::from_millis(30));
-        let conditions = reading.end();
+        let conditions = reading.end(&Device::Host);
         for share in [conditions.steal, conditions.stall].into_iter().flatten() {
             assert!((0.0..=1.0).contains(&share), "{conditions:?}");
         }

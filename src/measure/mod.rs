@@ -17,6 +17,8 @@ use crate::value::Nanoseconds;
 use crate::workload::{Executable, Workload};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// What one block is to measure.
@@ -100,7 +102,11 @@ impl Bench {
     /// Measures one block. A worker that has not measured before warms up first and runs the block once as burn-in; those
     /// samples are marked as warm-up. Returns what the machine was like meanwhile.
     pub fn block(&mut self, order: &BlockOrder, listener: &mut dyn Listener) -> Conditions {
-        let reading = conditions::Reading::start();
+        let is_new = |cell: &&CellOrder| !self.is_prepared(cell);
+        self.compile(
+            (order.cells.iter().filter(is_new)).map(|cell| (cell.variant, &cell.configuration)),
+        );
+        let reading = conditions::Reading::start(&self.device);
         let mut warm_up_samples: BTreeMap<VariantId, Vec<Sample>> = BTreeMap::new();
         if !self.is_warm && self.workload.keeps_state() {
             self.warm_up(order, &mut warm_up_samples, listener);
@@ -118,7 +124,32 @@ impl Bench {
                 ending,
             });
         }
-        reading.end()
+        reading.end(&self.device)
+    }
+
+    /// Compiles on all processors what has to be, before anything is timed. What is wrong with a configuration shows when it is
+    /// prepared; a compiler that hangs is one that the watchdog ends.
+    fn compile<'a>(&self, cells: impl IntoIterator<Item = (VariantId, &'a Configuration)>) {
+        if matches!(self.device, Device::Host) {
+            return;
+        }
+        let cells: Vec<_> = cells.into_iter().collect();
+        let next = AtomicUsize::new(0);
+        let threads = crate::device::threads().min(cells.len());
+        let (workload, device, watchdog) = (&*self.workload, &self.device, &self.watchdog);
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(|| {
+                    while let Some((variant, configuration)) =
+                        cells.get(next.fetch_add(1, Ordering::Relaxed))
+                    {
+                        let work = || workload.compile(device, configuration);
+                        // A device that is lost panics again where it can be told.
+                        let _ = catch_unwind(AssertUnwindSafe(|| watchdog.guard(*variant, work)));
+                    }
+                });
+            }
+        });
     }
 
     /// The reference until the clock and the count are satisfied, then every variant once. A variant that ends badly here
@@ -189,11 +220,7 @@ impl Bench {
 
     /// Makes the cell's executable ready; true if it was prepared only now.
     fn prepare(&mut self, cell: &CellOrder) -> Result<bool, Ending> {
-        if self
-            .prepared
-            .get(&cell.variant)
-            .is_some_and(|p| p.configuration == cell.configuration)
-        {
+        if self.is_prepared(cell) {
             return Ok(false);
         }
         if self.prepared.len() >= KEPT_EXECUTABLES {
@@ -209,6 +236,12 @@ impl Bench {
         };
         self.prepared.insert(cell.variant, prepared);
         Ok(true)
+    }
+
+    fn is_prepared(&self, cell: &CellOrder) -> bool {
+        self.prepared
+            .get(&cell.variant)
+            .is_some_and(|p| p.configuration == cell.configuration)
     }
 
     fn one(

@@ -5,7 +5,7 @@ use crate::value::Nanoseconds;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-/// Watches one invocation at a time. When one lasts longer than the limit, `expired` is called, which must not return: a
+/// Watches invocations. When one lasts longer than the limit, `expired` is called, which must not return: a
 /// thread that hangs cannot be stopped, only its process can.
 #[derive(Clone)]
 pub struct Watchdog {
@@ -23,7 +23,9 @@ impl std::fmt::Debug for Watchdog {
 
 #[derive(Default)]
 struct State {
-    running: Option<(VariantId, Instant)>,
+    running: Vec<(u64, VariantId, Instant)>,
+    /// How many have been watched.
+    count: u64,
     is_ended: bool,
 }
 
@@ -46,9 +48,9 @@ impl Watchdog {
                 if guard.is_ended {
                     return;
                 }
-                if let Some((variant, started)) = guard.running
-                    && started.elapsed().as_nanos() as f64 > limit.0
-                {
+                let hangs = (guard.running.iter())
+                    .find(|(_, _, started)| started.elapsed().as_nanos() as f64 > limit.0);
+                if let Some(&(_, variant, _)) = hangs {
                     drop(guard);
                     expired(variant);
                     return;
@@ -60,29 +62,42 @@ impl Watchdog {
 
     /// Runs `work` under the limit.
     pub fn guard<T>(&self, variant: VariantId, work: impl FnOnce() -> T) -> T {
-        self.set(Some((variant, Instant::now())));
-        let result = work();
-        self.set(None);
-        result
+        let _watched = self.watch(variant);
+        work()
+    }
+
+    fn watch(&self, variant: VariantId) -> Watched<'_> {
+        let mut state = self.state();
+        state.count += 1;
+        let number = state.count;
+        state.running.push((number, variant, Instant::now()));
+        Watched { by: self, number }
     }
 
     /// No longer watches.
     pub fn end(&self) {
-        let mut state = self
-            .state
-            .0
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        state.is_ended = true;
+        self.state().is_ended = true;
         self.state.1.notify_all();
     }
 
-    fn set(&self, running: Option<(VariantId, Instant)>) {
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.state
             .0
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .running = running;
+    }
+}
+
+/// Until it is dropped, by a panic too.
+struct Watched<'a> {
+    by: &'a Watchdog,
+    number: u64,
+}
+
+impl Drop for Watched<'_> {
+    fn drop(&mut self) {
+        let mut state = self.by.state();
+        state.running.retain(|(n, _, _)| *n != self.number);
     }
 }
 

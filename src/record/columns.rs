@@ -1,7 +1,7 @@
 //! The columns of `samples.parquet` and `trials.parquet`: name, unit, what it is, where the value comes from. The two tables
 //! here are the only places where columns are listed; a new measured quantity is a field of `Sample` and a line here.
 use super::{Header, Trial};
-use crate::plan::{Objective, Plan, WorkloadChoice};
+use crate::plan::{Case, DeviceChoice, Objective, Plan, WorkloadChoice};
 use crate::space::Configuration;
 use crate::trial::{Block, Cell, Purpose, Sample};
 use crate::value::Value;
@@ -153,6 +153,16 @@ pub(super) fn of_samples<'a>(
     t.real("load", "", "load average of the last minute, for each processor", |r| r.block.conditions.load);
     t.real("clock_mhz", "MHz", "mean clock of the processors at the block's end", |r| r.block.conditions.megahertz);
     t.whole("throttled", "", "times that a processor slowed itself down for its heat while the block ran", |r| r.block.conditions.throttled.map(|n| n as i64));
+    let is_cuda = |case: &Case| matches!(case.device, DeviceChoice::Cuda(_));
+    if header.plan.cases.iter().any(is_cuda) {
+        t.real("gpu_energy_j", "J", "energy that the GPU used in the block", |r| r.block.conditions.gpu?.joules);
+        t.real("gpu_power_w", "W", "power of the GPU at the block's end", |r| r.block.conditions.gpu?.watts);
+        t.real("gpu_clock_mhz", "MHz", "clock of the GPU's multiprocessors at the block's end", |r| r.block.conditions.gpu?.megahertz);
+        t.real("gpu_temperature_c", "°C", "temperature of the GPU at the block's end", |r| r.block.conditions.gpu?.celsius);
+        t.real("gpu_utilization", "", "share of the block's last moments in which some kernel ran", |r| r.block.conditions.gpu?.utilization);
+        t.truth("gpu_hot", "whether the GPU slowed itself down for its heat", |r| Some(r.block.conditions.gpu?.is_hot));
+        t.truth("gpu_capped", "whether the GPU slowed itself down for its power limit", |r| Some(r.block.conditions.gpu?.is_capped));
+    }
     t.whole("batch", "", "invocations that the times are the mean of", |r| Some(r.sample.batch.into()));
     t.real("objective", "", "what the plan minimizes", |r| objective(r.sample, &r.header.plan));
     t.text("git_commit", "of the repository that the plan is in", |r| r.header.environment.git.as_ref().map(|g| g.commit.as_str()));

@@ -244,6 +244,7 @@ pub const FINAL_PHASE: &str = "final";
 /// One line of the journal. Replaying the lines in order gives the campaign its state back.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "entry", rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "one at a time")]
 pub enum Entry {
     Started(Box<Header>),
     /// What checking one variant gave; `key` names case, phase and variant.

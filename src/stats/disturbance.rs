@@ -1,7 +1,7 @@
 //! What others did to the machine while blocks ran, in words (STATISTICS "Trust"). None of it makes a comparison wrong, since
 //! those are within blocks; it says why intervals are wide, and what would make them narrower.
 use super::{Warning, quartiles};
-use crate::trial::Conditions;
+use crate::trial::{Conditions, GpuReading};
 
 /// Shares of a block's time below this are the ordinary life of a machine.
 const STEAL: f64 = 0.01;
@@ -75,6 +75,22 @@ pub fn disturbances(blocks: &[Conditions]) -> Vec<Warning> {
             format!("the processor slowed itself down for its heat {throttled} times"),
         );
     }
+    let gpus: Vec<_> = blocks.iter().filter_map(|c| c.gpu).collect();
+    let count = |is: fn(&GpuReading) -> bool| gpus.iter().filter(|gpu| is(gpu)).count();
+    for (slowed, why) in [
+        (count(|gpu| gpu.is_hot), "heat"),
+        (count(|gpu| gpu.is_capped), "power limit"),
+    ] {
+        if slowed > 0 {
+            warn(
+                "gpu_throttled",
+                format!(
+                    "the GPU slowed itself down for its {why} at the end of {slowed} of {} blocks",
+                    gpus.len()
+                ),
+            );
+        }
+    }
     found
 }
 
@@ -94,6 +110,7 @@ mod tests {
             load: Some(1.0),
             megahertz: Some(3000.0),
             throttled: Some(0),
+            gpu: Some(GpuReading::default()),
         };
         assert!(names(&vec![quiet; 20]).is_empty());
         assert!(names(&vec![Conditions::default(); 20]).is_empty());
@@ -109,6 +126,7 @@ mod tests {
                 load: Some(2.0),
                 megahertz: Some(3000.0),
                 throttled: Some(0),
+                gpu: None,
             };
             20
         ];
@@ -118,6 +136,16 @@ mod tests {
             names(&blocks),
             ["steal", "pressure", "load", "frequency", "throttled"]
         );
+        for (i, is_hot) in [(3, true), (4, true), (5, false)] {
+            blocks[i].gpu = Some(GpuReading {
+                is_hot,
+                is_capped: !is_hot,
+                ..GpuReading::default()
+            });
+        }
+        let of_gpu = disturbances(&blocks)[5..].to_vec();
+        assert!(of_gpu[0].detail.contains("heat") && of_gpu[0].detail.contains("2 of 3"));
+        assert!(of_gpu[1].detail.contains("power limit") && of_gpu[1].detail.contains("1 of 3"));
         let said = disturbances(&blocks);
         assert!(said[0].detail.contains("20 %") && said[3].detail.contains("1 of 20"));
     }

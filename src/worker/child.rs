@@ -210,7 +210,7 @@ impl Child {
                     cells.push(cell);
                     continue;
                 }
-                Answer::Reply(Reply::BlockEnds(conditions)) => return Ok((cells, conditions)),
+                Answer::Reply(Reply::BlockEnds(conditions)) => return Ok((cells, *conditions)),
                 Answer::Reply(Reply::Hangs(variant)) => {
                     running = variant;
                     self.retire();

@@ -41,7 +41,7 @@ pub(super) enum Reply {
     Checked(Box<Checked>),
     CellStarts(VariantId),
     CellEnds(Cell),
-    BlockEnds(Conditions),
+    BlockEnds(Box<Conditions>),
     /// The device is not on this machine.
     Absent(String),
     /// The request cannot be done, whatever the variant: a bad problem, an unreadable file.

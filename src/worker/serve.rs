@@ -92,7 +92,7 @@ fn block(bench: &mut Bench, order: &BlockOrder, out: &Output) -> Reply {
             self.0.say(&Reply::CellEnds(cell));
         }
     }
-    Reply::BlockEnds(bench.block(order, &mut Telling(out)))
+    Reply::BlockEnds(Box::new(bench.block(order, &mut Telling(out))))
 }
 
 /// The worker's voice; the watchdog's thread has one too.

@@ -15,7 +15,7 @@ use crate::value::{Bytes, Nanoseconds, Value};
 use std::path::PathBuf;
 
 /// A workload with its input in memory.
-pub trait Workload: Send {
+pub trait Workload: Send + Sync {
     /// Compiles and allocates for one configuration; the caller times it as compile time.
     ///
     /// # Errors
@@ -25,6 +25,10 @@ pub trait Workload: Send {
         device: &Device,
         configuration: &Configuration,
     ) -> Result<Box<dyn Executable>, Ending>;
+
+    /// Compiles what `prepare` will ask the device for, where that keeps kernels. Threads do it for several configurations at
+    /// once; what is wrong with one of them `prepare` tells.
+    fn compile(&self, _device: &Device, _configuration: &Configuration) {}
 
     /// The right answer, simple and slow: in double precision, or by the plan's reference kernel with the baseline's parameters.
     /// Absent where only the baseline can be compared with.

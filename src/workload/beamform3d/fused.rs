@@ -3,7 +3,7 @@
 use super::geometry::{Geometry, WIDTH};
 use super::lanes::Record;
 use super::rotation::Rotation;
-use super::settings::{Axis, Fusion, IqLayout, Phase, Settings};
+use super::settings::{Axis, Fusion, IqLayout, Phase, Prefetch, Settings};
 use super::sweep::{self, Kernel, MOST_VOLUMES, Pass};
 use super::table::{Layout, MARGIN, Table};
 use super::task::{FirstArrival, Job, Shared, Tile};
@@ -157,7 +157,7 @@ fn launch<T: Stored + Record>(
         #[cfg(target_arch = "x86_64")]
         Axis::Patch => tasks.for_each_init(patch::Scratch::default, |scratch, task| {
             patch::run(
-                kernel.settings.prefetches,
+                kernel.settings.prefetch == Prefetch::NextLine,
                 job(task),
                 &kernel.tables[0],
                 kernel.rotation,
@@ -223,7 +223,7 @@ fn element_ranges(geometry: &Geometry, parts: usize) -> Vec<std::ops::Range<usiz
 
 /// exp(j2π(fc/fs)(i+½)) for every interval of a table, each from the one before by one rotation. In f64: after 600 rotations the
 /// error is still below 1e-13.
-fn phasors(geometry: &Geometry) -> Vec<f32> {
+pub(super) fn phasors(geometry: &Geometry) -> Vec<f32> {
     let turn = |cycles: f64| {
         let (s, c) = (std::f64::consts::TAU * cycles).sin_cos();
         [c, s]

@@ -3,11 +3,15 @@
 mod exact;
 mod fused;
 mod geometry;
+mod gpu;
+#[cfg(test)]
+mod gpu_tests;
 mod judge;
 mod lanes;
 mod npy;
 #[cfg(target_arch = "x86_64")]
 mod patch;
+mod refusals;
 mod rotation;
 mod scene;
 mod settings;
@@ -42,17 +46,20 @@ pub(super) const ENTRY: WorkloadEntry = WorkloadEntry {
 };
 
 /// Timed parts of an invocation: the signals into the form that the kernel reads, the nearest elements (only
-/// first_arrival=nearest), then the six passes of the staged form or the one kernel of the others.
+/// first_arrival=nearest), then the six passes of the staged form or the one kernel of the others. To a GPU the signals are
+/// uploaded first.
 const LOAD: usize = 0;
 const NEAREST: usize = 1;
 const PASSES: usize = 2;
 const KERNEL: usize = PASSES + staged::STAGES.len();
+const UPLOAD: usize = KERNEL + 1;
+const STAGES: usize = UPLOAD + 1;
 
 fn declare() -> Declaration {
     let stages = ["load", "nearest"]
         .into_iter()
         .chain(staged::STAGES)
-        .chain(["kernel"]);
+        .chain(["kernel", "upload"]);
     Declaration {
         stages: stages.map(str::to_owned).collect(),
         presets: scene::PRESETS.iter().map(|p| (*p).into()).collect(),
@@ -99,13 +106,13 @@ impl Workload for Beamformer {
         device: &Device,
         configuration: &Configuration,
     ) -> Result<Box<dyn Executable>, Ending> {
-        if !matches!(device, Device::Host) {
-            return Err(Ending::Unsupported {
-                reason: "beamform3d has no kernel for this device yet; use device: cpu".into(),
-            });
-        }
         let Shared { scene, geometry } = &*self.shared;
-        let settings = Settings::new(configuration, geometry, scene.frames.len())?;
+        let volumes = scene.frames.len();
+        if let Device::Gpu(gpu) = device {
+            let settings = Settings::on_gpu(configuration, geometry, volumes, gpu.language())?;
+            return gpu::prepare(gpu, &self.shared, &settings);
+        }
+        let settings = Settings::on_host(configuration, geometry, volumes)?;
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(settings.threads)
             .build()
@@ -125,6 +132,16 @@ impl Workload for Beamformer {
             pool,
             kernel,
         }))
+    }
+
+    fn compile(&self, device: &Device, configuration: &Configuration) {
+        let Shared { scene, geometry } = &*self.shared;
+        if let Device::Gpu(gpu) = device
+            && let Ok(settings) =
+                Settings::on_gpu(configuration, geometry, scene.frames.len(), gpu.language())
+        {
+            gpu::compile(&**gpu, geometry, &settings);
+        }
     }
 
     fn exact(&self, _device: &Device, _baseline: &Configuration) -> Result<Option<Array>, Ending> {
@@ -248,7 +265,7 @@ impl Executable for Prepared {
             kernel,
             volumes,
         } = self;
-        let (mut wall, mut stages) = (Duration::ZERO, [Duration::ZERO; KERNEL + 1]);
+        let (mut wall, mut stages) = (Duration::ZERO, [Duration::ZERO; STAGES]);
         let Shared { scene, geometry } = &**shared;
         timed(&mut wall, || {
             pool.install(|| {

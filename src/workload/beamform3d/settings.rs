@@ -1,6 +1,6 @@
-//! A configuration as the kernels read it, and every combination that none of them implements, with the reason. What is refused
-//! here is never silently the same code (WORKLOADS §0.6).
-use super::geometry::{Geometry, WIDTH};
+//! A configuration as the kernels read it.
+use super::geometry::Geometry;
+use crate::device::Language;
 use crate::plan::Declaration;
 use crate::space::{Configuration, Parameter};
 use crate::trial::Ending;
@@ -59,6 +59,24 @@ pub(super) enum InstructionSet {
     Avx512,
 }
 
+/// What is fetched before it is needed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Prefetch {
+    None,
+    /// The next element's line, into a processor's cache.
+    NextLine,
+    /// The next batch of signals, to a GPU that computes meanwhile.
+    DoubleBuffer,
+}
+
+/// Where a GPU's fused kernels read the elements' positions.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum ElementMemory {
+    Global,
+    Shared,
+    Constant,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum IqLayout {
     SampleElement,
@@ -72,11 +90,11 @@ pub(super) struct Settings {
     pub(super) precision: Precision,
     /// Points of a launch along x, y, z.
     pub(super) chunk: [usize; 3],
-    /// Points that a thread takes at a time.
+    /// Points that a thread takes at a time; on a GPU those of a group.
     pub(super) task_points: usize,
     /// Parts of the elements that are summed apart, by different threads.
     pub(super) element_split: usize,
-    pub(super) prefetches: bool,
+    pub(super) prefetch: Prefetch,
     pub(super) batch: usize,
     pub(super) interpolation: Interpolation,
     pub(super) layout: IqLayout,
@@ -84,10 +102,35 @@ pub(super) struct Settings {
     pub(super) f_number: f32,
     pub(super) phase: Phase,
     pub(super) is_nearest_first: bool,
-    pub(super) set: InstructionSet,
     pub(super) axis: Axis,
+    /// Of a processor; portable and 1 on a GPU.
+    pub(super) set: InstructionSet,
     pub(super) threads: usize,
+    pub(super) grouping: Grouping,
 }
+
+/// How a GPU's kernels are laid out.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Grouping {
+    /// Points of a group along z.
+    pub(super) depths: usize,
+    /// Points of a thread, along z.
+    pub(super) thread_points: usize,
+    /// Elements that a round of the loops takes.
+    pub(super) unroll: usize,
+    pub(super) element_memory: ElementMemory,
+    /// Whether sine and cosine are the device's own, not polynomials.
+    pub(super) is_builtin: bool,
+}
+
+/// What a plan means that does not say: the first values of the declaration.
+pub(super) const PLAIN: Grouping = Grouping {
+    depths: 4,
+    thread_points: 1,
+    unroll: 1,
+    element_memory: ElementMemory::Global,
+    is_builtin: false,
+};
 
 const FUSIONS: &[(&str, Fusion)] = &[
     ("staged", Fusion::Staged),
@@ -130,7 +173,17 @@ const SETS: &[(&str, Option<InstructionSet>)] = &[
     ("avx2", Some(InstructionSet::Avx2)),
     ("avx512", Some(InstructionSet::Avx512)),
 ];
-const PREFETCHES: &[(&str, bool)] = &[("none", false), ("next_line", true)];
+const PREFETCHES: &[(&str, Prefetch)] = &[
+    ("none", Prefetch::None),
+    ("next_line", Prefetch::NextLine),
+    ("double_buffer", Prefetch::DoubleBuffer),
+];
+const ELEMENT_MEMORIES: &[(&str, ElementMemory)] = &[
+    ("global", ElementMemory::Global),
+    ("shared", ElementMemory::Shared),
+    ("constant", ElementMemory::Constant),
+];
+const SINCOS: &[(&str, bool)] = &[("polynomial", false), ("builtin", true)];
 const FIRST_ARRIVALS: &[(&str, bool)] = &[("full", false), ("nearest", true)];
 
 /// What a plan may say. The first value of each parameter is the published plan's baseline.
@@ -172,6 +225,11 @@ pub(super) fn declaration() -> Declaration {
             names("simd", SETS),
             names("axis", AXES),
             numbers("threads", &[0]),
+            numbers("group_z", &[4, 1, 2, 8, 16, 32, 64]),
+            numbers("thread_points", &[1, 2, 4, 8]),
+            numbers("element_unroll", &[1, 2, 4, 8]),
+            names("element_memory", ELEMENT_MEMORIES),
+            names("sincos", SINCOS),
         ],
         ranges: vec![("threads".into(), 0, 1024)],
         ..Declaration::default()
@@ -179,14 +237,68 @@ pub(super) fn declaration() -> Declaration {
 }
 
 impl Settings {
+    /// For this machine's processors.
+    ///
     /// # Errors
     /// `Unsupported` with the reason for a combination that is not implemented here.
-    pub(super) fn new(
+    pub(super) fn on_host(
         configuration: &Configuration,
         geometry: &Geometry,
         volumes: usize,
     ) -> Result<Settings, Ending> {
+        let (read, available) = (Read(configuration), available());
+        let set = read
+            .name("simd", SETS)?
+            .unwrap_or(available[available.len() - 1]);
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = match read.number("threads", 0)? {
+            0 => processors,
+            n => n as usize,
+        };
+        if !available.contains(&set) {
+            return Err(unsupported(&format!(
+                "this processor has no {}",
+                name_of(set)
+            )));
+        }
+        if threads > processors {
+            return Err(unsupported(&format!(
+                "{threads} threads on {processors} processors"
+            )));
+        }
+        let settings = Settings {
+            set,
+            threads,
+            ..Settings::read(&read, geometry)?
+        };
+        match settings.refusal_on_host(geometry, volumes) {
+            Some(reason) => Err(unsupported(&reason)),
+            None => Ok(settings),
+        }
+    }
+
+    /// For a GPU whose kernels are written in `language`.
+    ///
+    /// # Errors
+    /// As for `on_host`.
+    pub(super) fn on_gpu(
+        configuration: &Configuration,
+        geometry: &Geometry,
+        volumes: usize,
+        language: Language,
+    ) -> Result<Settings, Ending> {
         let read = Read(configuration);
+        if read.name("simd", SETS)?.is_some() || read.number("threads", 0)? != 0 {
+            return Err(unsupported("simd and threads are a processor's"));
+        }
+        let settings = Settings::read(&read, geometry)?;
+        match settings.refusal_on_gpu(geometry, volumes, language) {
+            Some(reason) => Err(unsupported(&reason)),
+            None => Ok(settings),
+        }
+    }
+
+    fn read(read: &Read<'_>, geometry: &Geometry) -> Result<Settings, Ending> {
         let whole = |chunk: i64, size: usize| {
             if chunk < 0 {
                 size
@@ -195,12 +307,8 @@ impl Settings {
             }
         };
         let [nx, ny, nz] = geometry.shape;
-        let available = available();
-        let set = read
-            .name("simd", SETS)?
-            .unwrap_or(available[available.len() - 1]);
-        let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        let settings = Settings {
+        let count = |name: &str, default: usize| Ok(read.number(name, default as i64)? as usize);
+        Ok(Settings {
             fusion: read.name("fusion", FUSIONS)?,
             precision: read.name("precision", PRECISIONS)?,
             chunk: [
@@ -208,38 +316,30 @@ impl Settings {
                 whole(read.number("y_chunk", -1)?, ny),
                 whole(read.number("z_chunk", 4)?, nz),
             ],
-            task_points: read.number("task_points", 256)? as usize,
-            element_split: read.number("element_split", 1)? as usize,
-            prefetches: read.name("prefetch", PREFETCHES)?,
-            batch: read.number("batch", 1)? as usize,
+            task_points: count("task_points", 256)?,
+            element_split: count("element_split", 1)?,
+            prefetch: read.name("prefetch", PREFETCHES)?,
+            batch: count("batch", 1)?,
             interpolation: read.name("interp", INTERPOLATIONS)?,
             layout: read.name("iq_layout", LAYOUTS)?,
             f_number: read.f_number()?,
             phase: read.name("phase", PHASES)?,
             is_nearest_first: read.name("first_arrival", FIRST_ARRIVALS)?,
-            set,
             axis: read.name("axis", AXES)?,
-            threads: match read.number("threads", 0)? {
-                0 => processors,
-                n => n as usize,
+            set: InstructionSet::Portable,
+            threads: 1,
+            grouping: Grouping {
+                depths: count("group_z", PLAIN.depths)?,
+                thread_points: count("thread_points", PLAIN.thread_points)?,
+                unroll: count("element_unroll", PLAIN.unroll)?,
+                element_memory: read.name("element_memory", ELEMENT_MEMORIES)?,
+                is_builtin: read.name("sincos", SINCOS)?,
             },
-        };
-        if !available.contains(&set) {
-            return Err(unsupported(&format!(
-                "this processor has no {}",
-                name_of(set)
-            )));
-        }
-        if settings.threads > processors {
-            return Err(unsupported(&format!(
-                "{} threads on {processors} processors",
-                settings.threads
-            )));
-        }
-        match settings.refusal(geometry, volumes) {
-            Some(reason) => Err(unsupported(&reason)),
-            None => Ok(settings),
-        }
+        })
+    }
+
+    pub(super) fn batches(&self, volumes: usize) -> usize {
+        volumes / self.batch
     }
 
     pub(super) fn is_emulated(&self) -> bool {
@@ -247,93 +347,6 @@ impl Settings {
             self.precision,
             Precision::F16Mixed | Precision::F16All | Precision::Bf16All
         )
-    }
-
-    fn refusal(&self, geometry: &Geometry, volumes: usize) -> Option<String> {
-        let no = |reason: &str| Some(reason.to_owned());
-        if !volumes.is_multiple_of(self.batch) {
-            return Some(format!(
-                "batch={} does not divide problem.volumes={volumes}",
-                self.batch
-            ));
-        }
-        if self.is_nearest_first && !geometry.has_nearest() {
-            return no(
-                "first_arrival=nearest needs a planar array whose elements share one transmit delay",
-            );
-        }
-        if self.element_split > geometry.padded / WIDTH {
-            return Some(format!(
-                "element_split={} leaves parts with fewer than {WIDTH} of {} elements",
-                self.element_split, geometry.elements
-            ));
-        }
-        match self.fusion {
-            Fusion::Staged => self.refusal_of_staged(),
-            _ if self.is_emulated() => {
-                no("arithmetic in half precision is emulated, and only for fusion=staged")
-            }
-            _ if self.axis == Axis::Patch => self.refusal_of_patch(geometry),
-            Fusion::FusedStore if self.is_nearest_first => no(
-                "no-op: first_arrival=nearest has no first loop over the elements whose distances fusion=fused_store would keep",
-            ),
-            Fusion::FusedFactored if self.phase != Phase::SinCos => no(
-                "fusion=fused_factored takes the first arrival's phase out of the sum; with phase=factored or recurrence it is in the table",
-            ),
-            Fusion::Partial | Fusion::FusedFactored if self.axis == Axis::Elements => {
-                no("axis=elements is written for fusion=fused and fused_store")
-            }
-            _ if self.axis == Axis::Elements && self.batch > 1 => {
-                no("axis=elements beamforms one volume a call")
-            }
-            _ if self.axis == Axis::Elements && self.prefetches => {
-                no("no-op: axis=elements reads every element's line at once, there is no next one")
-            }
-            _ if self.phase != Phase::SinCos && geometry.cycles > 1.0 => no(
-                "phase=factored and recurrence want at most one carrier cycle a sample (fc <= fs)",
-            ),
-            _ => None,
-        }
-    }
-
-    fn refusal_of_staged(&self) -> Option<String> {
-        let no = |reason: &str| Some(reason.to_owned());
-        match self {
-            s if s.axis != Axis::Points => no("fusion=staged goes point by point: axis=points"),
-            s if s.phase != Phase::SinCos => {
-                no("fusion=staged rotates in a pass of its own: phase=sincos")
-            }
-            s if s.prefetches => no(
-                "no-op: fusion=staged streams through arrays, which the processor prefetches by itself",
-            ),
-            s if s.batch > 1 => no("fusion=staged beamforms one volume a call"),
-            s if s.element_split > 1 => no("fusion=staged sums in one pass: element_split=1"),
-            _ => None,
-        }
-    }
-
-    fn refusal_of_patch(&self, geometry: &Geometry) -> Option<String> {
-        let no = |reason: &str| Some(reason.to_owned());
-        match self {
-            s if s.set != InstructionSet::Avx512 => {
-                no("axis=patch looks samples up in AVX-512 registers")
-            }
-            s if s.fusion != Fusion::Fused => no("axis=patch is written for fusion=fused"),
-            s if s.phase != Phase::Factored => no("axis=patch is written for phase=factored"),
-            s if s.layout != IqLayout::ElementSample => {
-                no("axis=patch needs each element's samples side by side: iq_layout=element_sample")
-            }
-            s if s.interpolation != Interpolation::Linear => {
-                no("axis=patch is written for interp=linear")
-            }
-            s if s.f_number != 0.0 => no("axis=patch sums the whole aperture: fnumber=0"),
-            s if s.batch > 1 => no("axis=patch beamforms one volume a call"),
-            _ if geometry.plane.is_none() => no("axis=patch needs a planar array"),
-            _ if geometry.cycles > 0.25 + 1e-9 => no(
-                "axis=patch has polynomials for at most a quarter of a carrier cycle a sample (fs >= 4 fc)",
-            ),
-            _ => None,
-        }
     }
 }
 

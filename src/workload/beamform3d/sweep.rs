@@ -7,7 +7,7 @@
 use super::geometry::{Geometry, ROUNDER, Split};
 use super::lanes::{Lanes, Portable, Record};
 use super::rotation::Rotation;
-use super::settings::{Axis, Fusion, InstructionSet, Interpolation, Phase, Settings};
+use super::settings::{Axis, Fusion, InstructionSet, Interpolation, Phase, Prefetch, Settings};
 use super::table::{MARGIN, Table};
 use super::task::{FirstArrival, Job, Shared, Tile};
 
@@ -529,7 +529,7 @@ unsafe fn term<V: Lanes, T: Record>(
                 .values
                 .as_ptr()
                 .wrapping_add(4 * (MARGIN * stride + place.element * element_stride));
-            if settings.prefetches {
+            if settings.prefetch == Prefetch::NextLine {
                 for index in indices.as_ref().iter().step_by(4) {
                     prefetch(line.wrapping_add(4 * (*index as usize * stride + element_stride)));
                 }

@@ -5,14 +5,14 @@ use crate::value::Value;
 use scene::distance;
 use std::f64::consts::TAU;
 
-fn beamformer(preset: &str, more: &[(&str, i64)]) -> Beamformer {
+pub(super) fn beamformer(preset: &str, more: &[(&str, i64)]) -> Beamformer {
     let mut problem = vec![("preset".into(), Value::Text(preset.into()))];
     problem.extend(more.iter().map(|(k, v)| ((*k).into(), Value::Int(*v))));
     Beamformer::new(&problem).unwrap()
 }
 
 /// `name=value` pairs over the declared defaults.
-fn with(changes: &str) -> Configuration {
+pub(super) fn with(changes: &str) -> Configuration {
     let defaults = declare()
         .parameters
         .into_iter()
@@ -32,7 +32,7 @@ fn with(changes: &str) -> Configuration {
     Configuration::new(defaults).with(&changes)
 }
 
-type Volume = Vec<[f64; 2]>;
+pub(super) type Volume = Vec<[f64; 2]>;
 
 fn run(workload: &Beamformer, changes: &str) -> Result<Volume, Ending> {
     let mut executable = workload.prepare(&Device::Host, &with(changes))?;
@@ -46,16 +46,16 @@ fn run(workload: &Beamformer, changes: &str) -> Result<Volume, Ending> {
     ))
 }
 
-fn complex(array: &Array) -> Volume {
+pub(super) fn complex(array: &Array) -> Volume {
     let values = array.to_f64();
     values.chunks_exact(2).map(|z| [z[0], z[1]]).collect()
 }
 
-fn exact(workload: &Beamformer) -> Volume {
+pub(super) fn exact(workload: &Beamformer) -> Volume {
     complex(&exact::volume(&workload.shared.scene))
 }
 
-fn rel_l2(a: &[[f64; 2]], b: &[[f64; 2]]) -> f64 {
+pub(super) fn rel_l2(a: &[[f64; 2]], b: &[[f64; 2]]) -> f64 {
     assert_eq!(a.len(), b.len());
     let difference: f64 = a
         .iter()
@@ -112,7 +112,7 @@ fn scatterers_come_out_where_they_are_with_their_phase_and_amplitude() {
 }
 
 /// The definition with apodization and the other interpolations, which `exact` does not have.
-fn general(workload: &Beamformer, f_number: f64, interpolation: &str) -> Volume {
+pub(super) fn general(workload: &Beamformer, f_number: f64, interpolation: &str) -> Volume {
     let scene = &workload.shared.scene;
     let [nx, ny, nz] = scene.shape();
     let (ne, last) = (scene.elements.len(), scene.samples as i64 - 1);
@@ -344,9 +344,9 @@ fn the_answer_is_linear_and_delays_are_times() {
     }
 }
 
-#[test]
-fn arrays_that_are_neither_flat_nor_fired_at_once_are_beamformed_too() {
-    let mut scene = beamformer("tiny", &[]).shared.scene.clone();
+/// An array of 61 elements on a curve, fired one after the other.
+pub(super) fn bent(flat: &Scene) -> Scene {
+    let mut scene = flat.clone();
     for (e, element) in scene.elements.iter_mut().enumerate() {
         element[2] = -1e-3 * (e % 7) as f64 / 7.0;
     }
@@ -359,6 +359,12 @@ fn arrays_that_are_neither_flat_nor_fired_at_once_are_beamformed_too() {
     for frame in &mut scene.frames {
         frame.truncate(560 * 61);
     }
+    scene
+}
+
+#[test]
+fn arrays_that_are_neither_flat_nor_fired_at_once_are_beamformed_too() {
+    let scene = bent(&beamformer("tiny", &[]).shared.scene);
     let workload = Beamformer::of(scene);
     let wanted = exact(&workload);
     for form in ["fusion=staged", "fusion=fused", SWEEP] {

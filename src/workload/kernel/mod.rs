@@ -1,9 +1,6 @@
 //! The user's own GPU kernel as a workload: its source is completed with the configuration's values, its arguments are filled,
 //! and each invocation launches it once.
-#![allow(
-    clippy::disallowed_methods,
-    reason = "reads the kernel's sources; times their compilation"
-)]
+#![allow(clippy::disallowed_methods, reason = "reads the kernel's sources")]
 mod arguments;
 #[cfg(test)]
 mod tests;
@@ -12,7 +9,9 @@ use super::files::Element;
 use super::template::Names;
 use super::{Executable, Workload};
 use crate::array::{Array, Values};
-use crate::device::{Action, Buffer, Device, Gpu, Language, Passed, Recording, Source, Step};
+use crate::device::{
+    Action, Buffer, Device, Gpu, Kernel, Language, Passed, Recording, Source, Step,
+};
 use crate::plan::{ArgumentKind, KernelChoice, KernelCode};
 use crate::space::{Configuration, Restriction};
 use crate::trial::{Ending, Invocation};
@@ -21,7 +20,6 @@ use arguments::{Filled, fill, poison};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
 
 /// Loads a kernel's sources.
 ///
@@ -75,15 +73,21 @@ impl Workload for KernelWorkload {
             device,
             configuration,
             &self.sources,
-            true,
         )?))
+    }
+
+    fn compile(&self, device: &Device, configuration: &Configuration) {
+        if let Device::Gpu(gpu) = device {
+            let scope = Scope::new(&self.choice, configuration);
+            let _ = self.kernel(&**gpu, &scope, configuration, &self.sources);
+        }
     }
 
     fn exact(&self, device: &Device, baseline: &Configuration) -> Result<Option<Array>, Ending> {
         let Some(reference) = &self.reference else {
             return Ok(None);
         };
-        let mut ready = self.ready(device, baseline, reference, false)?;
+        let mut ready = self.ready(device, baseline, reference)?;
         ready.poison();
         ready.run()?;
         ready.output()
@@ -91,20 +95,16 @@ impl Workload for KernelWorkload {
 }
 
 impl KernelWorkload {
-    fn ready(
+    /// Compiles one of the kernels with a configuration's values.
+    fn kernel(
         &self,
-        device: &Device,
+        gpu: &dyn Gpu,
+        scope: &Scope,
         configuration: &Configuration,
         sources: &Sources,
-        is_tuned: bool,
-    ) -> Result<Ready, Ending> {
+    ) -> Result<Kernel, Ending> {
         let unsupported = |reason: &str| Ending::Unsupported {
             reason: reason.into(),
-        };
-        let Device::Gpu(gpu) = device else {
-            return Err(unsupported(
-                "a kernel needs a GPU: device: wgpu (any GPU, or one in software) or cuda",
-            ));
         };
         let (file, text) = match gpu.language() {
             Language::Wgsl => (&sources.code.wgsl, &sources.wgsl),
@@ -116,8 +116,8 @@ impl KernelWorkload {
                 Language::Cuda => "the kernel has no `cuda:` source",
             }));
         };
-        let scope = Scope::new(&self.choice, configuration);
-        if is_tuned {
+        // The reference may leave what is tuned aside.
+        if std::ptr::eq(sources, &self.sources) {
             scope
                 .check_use(text, &sources.code, &self.choice, gpu.language())
                 .map_err(failed)?;
@@ -142,8 +142,7 @@ impl KernelWorkload {
             Some(written) => u32::try_from(scope.whole(written).map_err(failed)?)
                 .map_err(|_| failed(format!("shared_memory comes to no size (`{written}`)")))?,
         };
-        let started = Instant::now();
-        let kernel = gpu.compile(&Source {
+        gpu.compile(&Source {
             name: file,
             text: &text,
             entry: &sources.code.entry,
@@ -155,8 +154,24 @@ impl KernelWorkload {
             block,
             shared_memory,
             options: &sources.code.options,
-        })?;
-        let build_time = Nanoseconds(started.elapsed().as_nanos() as f64);
+        })
+    }
+
+    fn ready(
+        &self,
+        device: &Device,
+        configuration: &Configuration,
+        sources: &Sources,
+    ) -> Result<Ready, Ending> {
+        let Device::Gpu(gpu) = device else {
+            return Err(Ending::Unsupported {
+                reason: "a kernel needs a GPU: device: wgpu (any GPU, or one in software) or cuda"
+                    .into(),
+            });
+        };
+        let scope = Scope::new(&self.choice, configuration);
+        let kernel = self.kernel(&**gpu, &scope, configuration, sources)?;
+        let build_time = kernel.compile_time();
         let attributes = gpu.attributes(&kernel);
         let (mut buffers, mut arguments) = (vec![], vec![]);
         for (i, argument) in self.choice.arguments.iter().enumerate() {
