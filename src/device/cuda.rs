@@ -301,7 +301,11 @@ impl Gpu for Cuda {
             )
         })?;
         let bytes = i32::try_from(source.shared_memory).unwrap_or(i32::MAX);
-        if bytes > 48 << 10 {
+        // What a group has without asking for more, the kernel's own arrays included.
+        let fixed = function
+            .shared_size_bytes()
+            .map_err(|e| ending(source.name, e))?;
+        if bytes > 0 && fixed.saturating_add(bytes) > 48 << 10 {
             let most =
                 sys::CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
             function

@@ -194,7 +194,7 @@ fn results_for_programs_are_one_json_object() {
 /// The quickest is the one with the smallest digits, 1.0 ms; the reference sleeps for 5.5.
 const SEARCH: &str = "
 name: t
-workload: {command: [sleep, '0.00{a}{b}']}
+workload: {command: [sleep, '0.0{a}{b}']}
 protocol: {blocks: {min: 8, max: 12}, repetitions: 1}
 baseline: {a: 5, b: 5}
 phases:
