@@ -133,18 +133,24 @@ impl Bayesian {
         candidates
     }
 
-    /// The most central of some at random. At the edges of a space configurations fail, crawl and are dear; until something is
-    /// valid, that is all there is to go by.
+    /// The most central of some at random, and from there inwards. At the edges of a space configurations fail, crawl and are
+    /// dear; until something is valid, that is all there is to go by.
     fn central(&mut self) -> Option<ConfigurationId> {
         let space = &self.history.space;
         let drawn: Vec<_> = (0..CENTRAL)
             .filter_map(|_| space.sample(&mut self.random))
             .collect();
-        let (_, id) = drawn
-            .into_iter()
-            .filter(|id| self.history.is_new(*id))
-            .map(|id| (self.axes.eccentricity(&space.digits(id)), id))
-            .min_by(|a, b| a.0.total_cmp(&b.0))?;
+        let most = |ids: Vec<ConfigurationId>| {
+            let new = ids.into_iter().filter(|id| self.history.is_new(*id));
+            new.map(|id| (self.axes.eccentricity(&space.digits(id)), id))
+                .min_by(|a, b| a.0.0.total_cmp(&b.0.0).then(a.0.1.cmp(&b.0.1)))
+        };
+        let (mut at, mut id) = most(drawn)?;
+        while let Some((nearer, next)) = most(space.neighbours(id, Neighbourhood::Hamming))
+            && nearer < at
+        {
+            (at, id) = (nearer, next);
+        }
         self.history.ask(id).then_some(id)
     }
 

@@ -108,15 +108,22 @@ impl Axes {
             .collect()
     }
 
-    /// Mean distance from the middle of the axes that have an order, 0 to 0.5.
-    pub(super) fn eccentricity(&self, digits: &[u16]) -> f32 {
+    /// Mean distance from the middle of the axes that have an order, 0 to 0.5; then how many parameters without a middle, names
+    /// and switches, differ from their first value, which is the usual one.
+    pub(super) fn eccentricity(&self, digits: &[u16]) -> (f32, usize) {
         let distances: Vec<f32> = (self.0.iter())
             .filter_map(|(p, axis)| match axis {
                 Axis::Ordered(at) => Some((at[usize::from(digits[*p])] - 0.5).abs()),
                 Axis::Halved(_) | Axis::Named => None,
             })
             .collect();
-        distances.iter().sum::<f32>() / distances.len().max(1) as f32
+        let mean = distances.iter().sum::<f32>() / distances.len().max(1) as f32;
+        let is_unusual = |(p, axis): &&(usize, Axis)| match axis {
+            Axis::Ordered(at) => at.len() == 2 && digits[*p] != 0,
+            Axis::Named => digits[*p] != 0,
+            Axis::Halved(_) => false,
+        };
+        (mean, self.0.iter().filter(is_unusual).count())
     }
 
     fn is_named(&self, axis: usize) -> bool {
