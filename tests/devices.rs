@@ -714,6 +714,7 @@ fn tunables(file: &str) -> Vec<Vec<(String, Value)>> {
         "beamform3d/beamform3d.cu" => ["float", "__half", "__nv_bfloat16"]
             .map(beamform3d)
             .to_vec(),
+        "pstm/pstm.cu" => [32, 16, 17].map(pstm).to_vec(),
         other => panic!("kernels/{other}: write here with which tunables it is compiled"),
     }
 }
@@ -768,6 +769,63 @@ fn beamform3d(number: &str) -> Vec<(String, Value)> {
     ]
     .map(|(name, t)| (name, Value::Text(t.into())));
     named(&[&whole[..], &text[..]].concat())
+}
+
+/// The three storages, with other choices each: every choice is compiled where it is tested, in src/workload/pstm/gpu_tests.rs.
+fn pstm(storage: i64) -> Vec<(String, Value)> {
+    let is = |s: i64| i64::from(storage == s);
+    let whole = [
+        ("STORAGE", storage),
+        ("TIMES", 201),
+        ("STEP", 1 + is(17)),
+        ("LAST_TIME", 200),
+        ("STRIDE", 416),
+        ("BEFORE", 16),
+        ("LOOKUP", 2 * is(16)),
+        ("CUBE_X", 7),
+        ("CUBE_Y", 7),
+        ("CUBE_T", 26),
+        ("STEP_X", 4),
+        ("STEP_Y", 4),
+        ("STEP_T", 8),
+        ("INTERPOLATION", 1 + 7 * is(17)),
+        ("SINC_STEPS", 2048),
+        ("APERTURE", 2 * is(16)),
+        ("QUARTER_FROM", 50),
+        ("HALF_FROM", 100),
+        ("MUTE", is(16)),
+        ("HAS_SPREADING", is(16)),
+        ("HAS_OBLIQUITY", is(17)),
+        ("ANTI_ALIAS", is(16) + 2 * is(17)),
+        ("LONGEST", 10),
+        ("IS_LOCAL", is(32)),
+        ("TRACE_BATCH", 4),
+        ("TG_X", 4),
+        ("TG_Y", 4),
+        ("TG_T", 64),
+    ]
+    .map(|(name, n)| (name, Value::Int(n)));
+    let real = [
+        "BEGIN",
+        "END",
+        "DX",
+        "DY",
+        "HALF_TIME",
+        "PER_SAMPLE",
+        "DT",
+        "AMAX",
+        "AMIN",
+        "DIP_TANGENT",
+        "FLAT_SHARE",
+        "SLOW_MUTE",
+        "PER_RAMP",
+        "STRETCH",
+        "GRID_DOMINANT",
+        "LEAST_SHARE",
+        "COARSE",
+    ]
+    .map(|name| (name, Value::Text("1.5e0f".into())));
+    named(&[&whole[..], &real[..]].concat())
 }
 
 fn cuda_source<'a>(name: &'a str, text: &'a str, constants: &'a [(String, Value)]) -> Source<'a> {

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The beamformer against its peers, in one run and on the same arrays.
 
-    cargo build --release --example beamform3d
+    cargo build --release --example builtin
     python benches/peers/beamform3d.py [--preset paper|laptop|tiny] [--set NAME=VALUE ...] [--rounds N]
 
 Needs numpy, numba, scipy; PyMUST 0.1.9 for its part (`pip install numba scipy PyMUST`).
@@ -86,14 +86,14 @@ class Numba:
 
 
 class Ours:
-    """One configuration of phasetune's, in examples/beamform3d.rs."""
+    """One configuration of phasetune's, in examples/builtin.rs."""
 
     def __init__(self, p, iq, settings, folder):
-        program = ROOT / "target/release/examples/beamform3d"
+        program = ROOT / "target/release/examples/builtin"
         if not program.exists():
-            sys.exit("build it first: cargo build --release --example beamform3d")
+            sys.exit("build it first: cargo build --release --example builtin")
         self.folder, self.shape = folder, p.shape
-        self.process = subprocess.Popen([program, f"preset={p.preset}", f"iq={iq}", *settings], text=True, bufsize=1,
+        self.process = subprocess.Popen([program, "beamform3d", f"preset={p.preset}", f"iq={iq}", *settings], text=True, bufsize=1,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.answer()
 

@@ -204,8 +204,8 @@ pub trait Gpu: Send + Sync + std::fmt::Debug {
     }
 }
 
-/// Steps of one invocation, ready to be submitted again and again.
-pub trait Recording {
+/// Steps of one invocation, ready to be submitted again and again, by one thread at a time.
+pub trait Recording: Send {
     /// Submits all steps and waits for the last. `wall` is from submission to completion; `device` by the device's timestamps, from
     /// the start of the first launch to the end of the last, absent where it has none.
     fn run(&mut self) -> Result<Timing, Ending>;

@@ -194,9 +194,11 @@ fn accuracy(
             output.shape, expected.shape
         ));
     }
+    let workload = &bench.workload;
+    let (compared, with) = (workload.compared(output), workload.compared(expected));
     let mut found: Vec<(String, f64)> = METRICS
         .iter()
-        .map(|metric| (metric.name.to_owned(), (metric.distance)(output, expected)))
+        .map(|metric| (metric.name.to_owned(), (metric.distance)(&compared, &with)))
         .collect();
     let own = bench.workload.own_metrics(output, expected);
     found.extend(order.own_metrics.iter().cloned().zip(own));

@@ -47,6 +47,11 @@ impl Journal {
         })
     }
 
+    /// The folder has another name now.
+    pub(super) fn moved_to(&mut self, path: PathBuf) {
+        self.path = path;
+    }
+
     pub(super) fn append(&mut self, entry: &Entry) -> Result<(), StoreError> {
         let mut line = serde_json::to_vec(entry).expect("plain data");
         line.push(b'\n');

@@ -73,6 +73,8 @@ pub struct Store {
 
 const JOURNAL: &str = "journal.jsonl";
 const SCRATCH: &str = "scratch";
+/// A run's folder while it is being made; only the holder of the lock makes one.
+const STARTING: &str = ".starting";
 const GIVEN_UP: &str = "journal-given-up.jsonl";
 
 impl Store {
@@ -101,31 +103,28 @@ impl Store {
             .as_ref()
             .map_or("nogit", |git| &git.commit[..git.commit.len().min(7)]);
         let base = format!("{}-{commit}", environment::compact_time());
-        let mut folder = family.join(&base);
-        for n in 2.. {
-            match std::fs::create_dir(&folder) {
-                Ok(()) => break,
-                Err(e) if e.kind() == io::ErrorKind::AlreadyExists && n < 1000 => {
-                    folder = family.join(format!("{base}-{n}"))
-                }
-                Err(e) => {
-                    return Err(StoreError::io(format!(
-                        "the folder {} cannot be made",
-                        folder.display()
-                    ))(e));
-                }
-            }
-        }
-        header.run_id = folder
-            .file_name()
-            .map_or_else(|| base.clone(), |n| n.to_string_lossy().into_owned());
-        write_whole(&folder.join("plan.yaml"), header.plan_text.as_bytes())?;
+        let taken = |name: &String| family.join(name).exists();
+        let numbered = (2..).map(|n| format!("{base}-{n}"));
+        header.run_id = std::iter::once(base.clone())
+            .chain(numbered)
+            .find(|name| !taken(name))
+            .expect("folders are finite");
+        let folder = family.join(&header.run_id);
+        // Made aside and named when it is whole: a kill on the way leaves no folder that is neither a run nor can be continued.
+        let aside = family.join(STARTING);
+        let wrong = || format!("the folder {} cannot be made", folder.display());
+        let _ = std::fs::remove_dir_all(&aside);
+        std::fs::create_dir(&aside).map_err(StoreError::io(wrong()))?;
+        write_whole(&aside.join("plan.yaml"), header.plan_text.as_bytes())?;
         let environment = serde_json::to_string_pretty(&header.environment).expect("plain data");
-        write_whole(&folder.join("environment.json"), environment.as_bytes())?;
-        let mut journal = Journal::open(&folder.join(JOURNAL), 0)?;
-        journal.append(&Entry::Started(Box::new(header.clone())))?;
-        sync_folder(&folder);
+        write_whole(&aside.join("environment.json"), environment.as_bytes())?;
+        let started = Entry::Started(Box::new(header.clone()));
+        let mut journal = Journal::open(&aside.join(JOURNAL), 0)?;
+        journal.append(&started)?;
+        sync_folder(&aside);
+        std::fs::rename(&aside, &folder).map_err(StoreError::io(wrong()))?;
         sync_folder(&family);
+        journal.moved_to(folder.join(JOURNAL));
         Ok(Store {
             folder,
             header,
@@ -251,7 +250,7 @@ fn run_folders(family: &Path) -> Vec<PathBuf> {
     let mut folders: Vec<PathBuf> = entries
         .flatten()
         .map(|entry| entry.path())
-        .filter(|path| path.is_dir())
+        .filter(|path| path.is_dir() && !path.ends_with(STARTING))
         .collect();
     folders.sort();
     folders

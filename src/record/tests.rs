@@ -342,6 +342,44 @@ fn a_run_is_found_by_the_beginning_of_its_id() {
     );
 }
 
+#[test]
+fn a_run_killed_while_it_is_made_leaves_no_run() {
+    let results = tempfile::tempdir().unwrap();
+    let made = Store::create(results.path(), header()).unwrap();
+    let (family, whole) = (
+        made.folder().parent().unwrap().to_owned(),
+        made.folder().to_owned(),
+    );
+    drop(made);
+    // Every state on the way: no file, the plan, the plan and half a journal.
+    let text = std::fs::read(whole.join(JOURNAL)).unwrap();
+    std::fs::remove_dir_all(&whole).unwrap();
+    let aside = family.join(STARTING);
+    for state in 0..3 {
+        std::fs::create_dir(&aside).unwrap();
+        if state > 0 {
+            std::fs::write(aside.join("plan.yaml"), "name: t").unwrap();
+        }
+        if state > 1 {
+            std::fs::write(aside.join(JOURNAL), &text[..text.len() / 2]).unwrap();
+        }
+        assert!(
+            Store::resume(results.path(), &header()).unwrap().is_none(),
+            "state {state}"
+        );
+        let store = Store::create(results.path(), header()).unwrap();
+        let folders: Vec<_> = std::fs::read_dir(&family)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.is_dir())
+            .collect();
+        assert_eq!(folders, [store.folder()], "state {state}");
+        let folder = store.folder().to_owned();
+        drop(store);
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+}
+
 /// Set by a test that starts this very binary again: to have a process that can be killed, or a disk that can be filled.
 const FOLDER: &str = "PHASETUNE_TEST_FOLDER";
 

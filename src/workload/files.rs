@@ -183,27 +183,44 @@ struct Header {
     shape: Vec<usize>,
 }
 
+/// Reads a matrix row by row as f32, however many rows there are: arrays that are larger than memory.
+///
+/// # Errors
+/// What is wrong with the file, by name; or what `each` says.
+pub(super) fn read_rows(
+    path: &Path,
+    [rows, columns]: [usize; 2],
+    each: &mut dyn FnMut(&[f32]) -> Result<(), String>,
+) -> Result<(), String> {
+    let wrong = |why: String| format!("{}: {why}", path.display());
+    let file = File::open(path).map_err(|e| wrong(format!("cannot be opened: {e}")))?;
+    let mut file = io::BufReader::with_capacity(1 << 20, file);
+    let header = npy_start(&mut file).map_err(wrong)?;
+    if header.shape != [rows, columns] || header.element.kind == 'c' || header.is_column_major {
+        return Err(wrong(format!(
+            "wanted real numbers of the shape [{rows}, {columns}] in row-major order, found {:?}{}",
+            header.shape,
+            if header.is_column_major {
+                " in column-major order"
+            } else {
+                ""
+            }
+        )));
+    }
+    let mut bytes = vec![0; columns * header.element.width];
+    for row in 0..rows {
+        file.read_exact(&mut bytes)
+            .map_err(|e| wrong(format!("row {row} of {rows}: {e}")))?;
+        match header.element.values(&bytes) {
+            Values::F32(row) => each(&row)?,
+            Values::F64(row) => each(&row.into_iter().map(|v| v as f32).collect::<Vec<_>>())?,
+        }
+    }
+    Ok(())
+}
+
 fn npy(file: &mut impl Read) -> Result<Array, String> {
-    let cut = |e: io::Error| match e.kind() {
-        io::ErrorKind::UnexpectedEof => "no .npy file, or cut off in its header".to_owned(),
-        _ => e.to_string(),
-    };
-    let mut start = [0; 8];
-    file.read_exact(&mut start).map_err(cut)?;
-    if &start[..6] != b"\x93NUMPY" {
-        return Err("no .npy file (a raw file needs `dtype` and `shape` in the plan)".into());
-    }
-    // Version 1 has a length of two bytes, 2 and 3 have four.
-    let mut length = [0; 4];
-    let width = if start[6] == 1 { 2 } else { 4 };
-    file.read_exact(&mut length[..width]).map_err(cut)?;
-    let length = u32::from_le_bytes(length) as usize;
-    if length > 1 << 20 {
-        return Err(format!("its header of {length} bytes is none"));
-    }
-    let mut text = vec![0; length];
-    file.read_exact(&mut text).map_err(cut)?;
-    let header = header(&String::from_utf8_lossy(&text))?;
+    let header = npy_start(file)?;
     let wanted = header.element.size(&header.shape)?;
     let mut bytes = vec![];
     file.take(wanted as u64)
@@ -223,6 +240,30 @@ fn npy(file: &mut impl Read) -> Result<Array, String> {
         (Values::F64(values), true) => Values::F64(row_major(&values, &header.shape, pair)),
     };
     array(header.element, header.shape, values)
+}
+
+/// Reads up to the first value.
+fn npy_start(file: &mut impl Read) -> Result<Header, String> {
+    let cut = |e: io::Error| match e.kind() {
+        io::ErrorKind::UnexpectedEof => "no .npy file, or cut off in its header".to_owned(),
+        _ => e.to_string(),
+    };
+    let mut start = [0; 8];
+    file.read_exact(&mut start).map_err(cut)?;
+    if &start[..6] != b"\x93NUMPY" {
+        return Err("no .npy file (a raw file needs `dtype` and `shape` in the plan)".into());
+    }
+    // Version 1 has a length of two bytes, 2 and 3 have four.
+    let mut length = [0; 4];
+    let width = if start[6] == 1 { 2 } else { 4 };
+    file.read_exact(&mut length[..width]).map_err(cut)?;
+    let length = u32::from_le_bytes(length) as usize;
+    if length > 1 << 20 {
+        return Err(format!("its header of {length} bytes is none"));
+    }
+    let mut text = vec![0; length];
+    file.read_exact(&mut text).map_err(cut)?;
+    header(&String::from_utf8_lossy(&text))
 }
 
 /// A Python dictionary with three known keys: `{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }`.

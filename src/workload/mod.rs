@@ -3,8 +3,11 @@ mod beamform3d;
 pub mod command;
 pub mod files;
 mod kernel;
+mod pstm;
 mod random;
+mod shared;
 mod template;
+mod written;
 
 use crate::array::Array;
 use crate::device::Device;
@@ -40,6 +43,11 @@ pub trait Workload: Send + Sync {
     /// The useful work of one invocation (WORKLOADS §0.5); absent where it is not counted.
     fn work(&self, _configuration: &Configuration) -> Option<Work> {
         None
+    }
+
+    /// What the general metrics compare, where an output holds more than that: an image without its fold map.
+    fn compared(&self, output: &Array) -> Array {
+        output.clone()
     }
 
     /// The workload's own accuracy metrics of an output, in the order of `Declaration::own_metrics`.
@@ -109,7 +117,7 @@ pub struct WorkloadEntry {
     pub name: &'static str,
     pub declare: fn() -> Declaration,
     /// Generates or reads the input. The text says what is wrong with the problem.
-    pub load: fn(&Problem) -> Result<Box<dyn Workload>, String>,
+    pub load: fn(&Problem, &Surroundings) -> Result<Box<dyn Workload>, String>,
 }
 
 /// What a workload may need of the campaign that runs it.
@@ -136,7 +144,7 @@ pub fn load(
         WorkloadChoice::Builtin { name } => {
             let entry =
                 find(name).ok_or_else(|| format!("there is no built-in workload `{name}`"))?;
-            (entry.load)(problem)
+            (entry.load)(problem, surroundings)
         }
         WorkloadChoice::Command(command) => command::load(command, surroundings),
         WorkloadChoice::Kernel(kernel) => kernel::load(kernel),
@@ -152,4 +160,4 @@ pub fn find(name: &str) -> Option<&'static WorkloadEntry> {
 }
 
 /// Every built-in workload. To add one: its folder here, its folder in `kernels/`, and a line here.
-pub static WORKLOADS: &[WorkloadEntry] = &[beamform3d::ENTRY];
+pub static WORKLOADS: &[WorkloadEntry] = &[beamform3d::ENTRY, pstm::ENTRY];

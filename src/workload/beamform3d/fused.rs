@@ -6,7 +6,8 @@ use super::rotation::Rotation;
 use super::settings::{Axis, Fusion, IqLayout, Phase, Prefetch, Settings};
 use super::sweep::{self, Kernel, MOST_VOLUMES, Pass};
 use super::table::{Layout, MARGIN, Table};
-use super::task::{FirstArrival, Job, Shared, Tile};
+use super::task::{FirstArrival, Job, Tile};
+use crate::workload::shared::Shared;
 use rayon::prelude::*;
 
 #[cfg(target_arch = "x86_64")]

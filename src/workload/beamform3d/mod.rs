@@ -42,7 +42,7 @@ use task::FirstArrival;
 pub(super) const ENTRY: WorkloadEntry = WorkloadEntry {
     name: "beamform3d",
     declare,
-    load: |problem| Ok(Box::new(Beamformer::new(problem)?)),
+    load: |problem, _| Ok(Box::new(Beamformer::new(problem)?)),
 };
 
 /// Timed parts of an invocation: the signals into the form that the kernel reads, the nearest elements (only

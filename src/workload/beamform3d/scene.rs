@@ -4,6 +4,7 @@ use super::npy;
 use crate::value::Value;
 use crate::workload::Problem;
 use crate::workload::random::gaussian_pair;
+use crate::workload::written::Written;
 use std::f64::consts::{LN_2, PI};
 
 /// Keys that `problem:` may have beside preset and seed, with what they are.
@@ -101,8 +102,11 @@ impl Scene {
     /// # Errors
     /// What is wrong with the problem, by key.
     pub(super) fn new(problem: &Problem) -> Result<Scene, String> {
-        let written = Written(problem);
-        written.check_names()?;
+        let written = Written {
+            workload: "beamform3d",
+            problem,
+        };
+        written.check_names(KEYS)?;
         let preset = written.text("preset")?.unwrap_or(DEFAULT_PRESET);
         let (side, pitch, grid) = size(preset).ok_or_else(|| {
             format!(
@@ -126,9 +130,7 @@ impl Scene {
             fs: written.positive("fs", 4.0 * fc)?,
             t0: written.number("t0", 0.0)?,
             samples: written.count("ns", SAMPLES, 1 << 20)?,
-            elements: written
-                .elements()?
-                .unwrap_or_else(|| square_array(side, pitch)),
+            elements: elements(&written)?.unwrap_or_else(|| square_array(side, pitch)),
             delays: vec![],
             axes: [
                 axis("x", grid[0], -10e-3, 10e-3)?,
@@ -332,87 +334,22 @@ fn square_array(side: usize, pitch: f64) -> Vec<[f64; 3]> {
         .collect()
 }
 
-/// The mapping as it is written in the plan.
-struct Written<'a>(&'a Problem);
-
-impl Written<'_> {
-    fn check_names(&self) -> Result<(), String> {
-        let known = |name: &str| name == "preset" || name == "seed" || KEYS.contains(&name);
-        match self.0.iter().find(|(name, _)| !known(name)) {
-            Some((name, _)) => Err(format!(
-                "beamform3d's problem has no `{name}`; it has preset, seed, {}",
-                KEYS.join(", ")
-            )),
-            None => Ok(()),
-        }
+fn elements(written: &Written<'_>) -> Result<Option<Vec<[f64; 3]>>, String> {
+    let Some(file) = written.text("elements")? else {
+        return Ok(None);
+    };
+    let array = npy::read(file)?;
+    if array.is_complex || array.shape.len() != 2 || array.shape[1] != 3 {
+        return Err(format!(
+            "{file}: wanted [elements, 3], found {:?}",
+            array.shape
+        ));
     }
-
-    fn get(&self, key: &str) -> Option<&Value> {
-        self.0
-            .iter()
-            .find(|(name, _)| name == key)
-            .map(|(_, value)| value)
-    }
-
-    fn text(&self, key: &str) -> Result<Option<&str>, String> {
-        match self.get(key) {
-            None => Ok(None),
-            Some(Value::Text(text)) => Ok(Some(text)),
-            Some(other) => Err(format!("problem.{key} is a name or a file, not `{other}`")),
-        }
-    }
-
-    fn number(&self, key: &str, default: f64) -> Result<f64, String> {
-        match self.get(key) {
-            None => Ok(default),
-            Some(Value::Int(v)) => Ok(*v as f64),
-            Some(Value::Float(v)) if v.is_finite() => Ok(*v),
-            Some(other) => Err(format!("problem.{key} is a number, not `{other}`")),
-        }
-    }
-
-    fn positive(&self, key: &str, default: f64) -> Result<f64, String> {
-        match self.number(key, default)? {
-            v if v > 0.0 => Ok(v),
-            v => Err(format!("problem.{key} must be above 0, not {v}")),
-        }
-    }
-
-    fn count(&self, key: &str, default: usize, most: usize) -> Result<usize, String> {
-        match self.get(key) {
-            None => Ok(default),
-            Some(Value::Int(v)) if *v >= 1 && *v <= most as i64 => Ok(*v as usize),
-            Some(other) => Err(format!(
-                "problem.{key} is a whole number from 1 to {most}, not `{other}`"
-            )),
-        }
-    }
-
-    fn seed(&self) -> Result<u64, String> {
-        match self.get("seed") {
-            None => Ok(1),
-            Some(Value::Int(v)) => Ok(*v as u64),
-            Some(other) => Err(format!("problem.seed is a whole number, not `{other}`")),
-        }
-    }
-
-    fn elements(&self) -> Result<Option<Vec<[f64; 3]>>, String> {
-        let Some(file) = self.text("elements")? else {
-            return Ok(None);
-        };
-        let array = npy::read(file)?;
-        if array.is_complex || array.shape.len() != 2 || array.shape[1] != 3 {
-            return Err(format!(
-                "{file}: wanted [elements, 3], found {:?}",
-                array.shape
-            ));
-        }
-        Ok(Some(
-            array
-                .values
-                .chunks_exact(3)
-                .map(|e| [e[0], e[1], e[2]])
-                .collect(),
-        ))
-    }
+    Ok(Some(
+        array
+            .values
+            .chunks_exact(3)
+            .map(|e| [e[0], e[1], e[2]])
+            .collect(),
+    ))
 }

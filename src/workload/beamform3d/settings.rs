@@ -5,6 +5,7 @@ use crate::plan::Declaration;
 use crate::space::{Configuration, Parameter};
 use crate::trial::Ending;
 use crate::value::Value;
+use crate::workload::written::{Chosen, names, numbers, unsupported};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Fusion {
@@ -188,19 +189,6 @@ const FIRST_ARRIVALS: &[(&str, bool)] = &[("full", false), ("nearest", true)];
 
 /// What a plan may say. The first value of each parameter is the published plan's baseline.
 pub(super) fn declaration() -> Declaration {
-    fn names<T>(name: &str, values: &[(&str, T)]) -> Parameter {
-        Parameter {
-            name: name.into(),
-            values: values
-                .iter()
-                .map(|(n, _)| Value::Text((*n).into()))
-                .collect(),
-        }
-    }
-    let numbers = |name: &str, values: &[i64]| Parameter {
-        name: name.into(),
-        values: values.iter().map(|v| Value::Int(*v)).collect(),
-    };
     let f_numbers = Parameter {
         name: "fnumber".into(),
         values: [0.0, 1.0, 1.5].map(Value::Float).to_vec(),
@@ -246,12 +234,12 @@ impl Settings {
         geometry: &Geometry,
         volumes: usize,
     ) -> Result<Settings, Ending> {
-        let (read, available) = (Read(configuration), available());
+        let (read, available) = (chosen(configuration), available());
         let set = read
             .name("simd", SETS)?
             .unwrap_or(available[available.len() - 1]);
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = match read.number("threads", 0)? {
+        let threads = match read.number("threads", 0, 0)? {
             0 => processors,
             n => n as usize,
         };
@@ -287,8 +275,8 @@ impl Settings {
         volumes: usize,
         language: Language,
     ) -> Result<Settings, Ending> {
-        let read = Read(configuration);
-        if read.name("simd", SETS)?.is_some() || read.number("threads", 0)? != 0 {
+        let read = chosen(configuration);
+        if read.name("simd", SETS)?.is_some() || read.number("threads", 0, 0)? != 0 {
             return Err(unsupported("simd and threads are a processor's"));
         }
         let settings = Settings::read(&read, geometry)?;
@@ -298,7 +286,7 @@ impl Settings {
         }
     }
 
-    fn read(read: &Read<'_>, geometry: &Geometry) -> Result<Settings, Ending> {
+    fn read(read: &Chosen<'_>, geometry: &Geometry) -> Result<Settings, Ending> {
         let whole = |chunk: i64, size: usize| {
             if chunk < 0 {
                 size
@@ -307,14 +295,14 @@ impl Settings {
             }
         };
         let [nx, ny, nz] = geometry.shape;
-        let count = |name: &str, default: usize| Ok(read.number(name, default as i64)? as usize);
+        let count = |name: &str, default: usize| read.count(name, default);
         Ok(Settings {
             fusion: read.name("fusion", FUSIONS)?,
             precision: read.name("precision", PRECISIONS)?,
             chunk: [
-                whole(read.number("x_chunk", -1)?, nx),
-                whole(read.number("y_chunk", -1)?, ny),
-                whole(read.number("z_chunk", 4)?, nz),
+                whole(chunk(read, "x_chunk", -1)?, nx),
+                whole(chunk(read, "y_chunk", -1)?, ny),
+                whole(chunk(read, "z_chunk", 4)?, nz),
             ],
             task_points: count("task_points", 256)?,
             element_split: count("element_split", 1)?,
@@ -322,7 +310,7 @@ impl Settings {
             batch: count("batch", 1)?,
             interpolation: read.name("interp", INTERPOLATIONS)?,
             layout: read.name("iq_layout", LAYOUTS)?,
-            f_number: read.f_number()?,
+            f_number: f_number(read)?,
             phase: read.name("phase", PHASES)?,
             is_nearest_first: read.name("first_arrival", FIRST_ARRIVALS)?,
             axis: read.name("axis", AXES)?,
@@ -350,9 +338,10 @@ impl Settings {
     }
 }
 
-fn unsupported(reason: &str) -> Ending {
-    Ending::Unsupported {
-        reason: reason.into(),
+fn chosen(configuration: &Configuration) -> Chosen<'_> {
+    Chosen {
+        workload: "beamform3d",
+        configuration,
     }
 }
 
@@ -386,44 +375,19 @@ pub(super) fn available() -> Vec<InstructionSet> {
     all
 }
 
-struct Read<'a>(&'a Configuration);
-
-impl Read<'_> {
-    /// The first is meant where the configuration is silent.
-    fn name<T: Copy>(&self, parameter: &str, values: &[(&str, T)]) -> Result<T, Ending> {
-        match self.0.get(parameter) {
-            None => Ok(values[0].1),
-            Some(Value::Text(name)) => match values.iter().find(|(n, _)| n == name) {
-                Some((_, value)) => Ok(*value),
-                None => Err(wrong(parameter, name)),
-            },
-            Some(other) => Err(wrong(parameter, &other.to_string())),
-        }
-    }
-
-    fn number(&self, parameter: &str, default: i64) -> Result<i64, Ending> {
-        match self.0.get(parameter) {
-            None => Ok(default),
-            Some(Value::Int(v)) if *v > 0 => Ok(*v),
-            // The whole axis; all processors.
-            Some(Value::Int(-1)) if parameter.ends_with("_chunk") => Ok(-1),
-            Some(Value::Int(0)) if parameter == "threads" => Ok(0),
-            Some(other) => Err(wrong(parameter, &other.to_string())),
-        }
-    }
-
-    fn f_number(&self) -> Result<f32, Ending> {
-        match self.0.get("fnumber") {
-            None => Ok(0.0),
-            Some(Value::Float(v)) if *v >= 0.0 => Ok(*v as f32),
-            Some(Value::Int(v)) if *v >= 0 => Ok(*v as f32),
-            Some(other) => Err(wrong("fnumber", &other.to_string())),
-        }
+/// -1: the whole axis.
+fn chunk(chosen: &Chosen<'_>, parameter: &str, default: i64) -> Result<i64, Ending> {
+    match chosen.number(parameter, default, -1)? {
+        0 => Err(chosen.wrong(parameter, "0")),
+        n => Ok(n),
     }
 }
 
-fn wrong(parameter: &str, value: &str) -> Ending {
-    Ending::Failed {
-        reason: format!("beamform3d's {parameter} cannot be `{value}`"),
+fn f_number(chosen: &Chosen<'_>) -> Result<f32, Ending> {
+    match chosen.configuration.get("fnumber") {
+        None => Ok(0.0),
+        Some(Value::Float(v)) if *v >= 0.0 => Ok(*v as f32),
+        Some(Value::Int(v)) if *v >= 0 => Ok(*v as f32),
+        Some(other) => Err(chosen.wrong("fnumber", &other.to_string())),
     }
 }

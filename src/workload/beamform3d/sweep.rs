@@ -9,7 +9,8 @@ use super::lanes::{Lanes, Portable, Record};
 use super::rotation::Rotation;
 use super::settings::{Axis, Fusion, InstructionSet, Interpolation, Phase, Prefetch, Settings};
 use super::table::{MARGIN, Table};
-use super::task::{FirstArrival, Job, Shared, Tile};
+use super::task::{FirstArrival, Job, Tile};
+use crate::workload::shared::Shared;
 
 /// Most volumes that one call beamforms (`batch`).
 pub(super) const MOST_VOLUMES: usize = 10;

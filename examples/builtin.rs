@@ -1,9 +1,9 @@
-//! Serves one configuration of the built-in beamformer to another program, so that peers measure and compare with it in one run:
-//! `cargo run --release --example beamform3d -- [preset=paper] [iq=FILE.npy] [fusion=…] …`
+//! Serves one configuration of a built-in workload to another program, so that peers measure and compare with it in one run:
+//! `cargo run --release --example builtin -- beamform3d [preset=paper] [iq=FILE.npy] [fusion=…] …`
 //!
 //! Words NAME=VALUE are keys of the problem or tuning parameters, else the defaults hold. Then orders on stdin, a line each:
-//! `run` (answers with the seconds of one volume), `output FILE.npy`, `exact FILE.npy` (double precision, by the definition).
-//! benches/peers/beamform3d.py drives it.
+//! `run` (answers with the seconds of one invocation), `output FILE.npy`, `exact FILE.npy` (double precision, by the definition).
+//! The scripts in benches/peers drive it.
 #![allow(
     clippy::disallowed_methods,
     clippy::print_stdout,
@@ -13,14 +13,16 @@ use phasetune::array::Array;
 use phasetune::device;
 use phasetune::plan::DeviceChoice;
 use phasetune::space::Configuration;
-use phasetune::value::Value;
-use phasetune::workload::{files, find};
+use phasetune::value::{Nanoseconds, Value};
+use phasetune::workload::{Surroundings, files, find};
 use std::error::Error;
 use std::path::Path;
 use std::time::Instant;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let entry = find("beamform3d").ok_or("beamform3d is not in this build")?;
+    let mut words = std::env::args().skip(1);
+    let name = words.next().ok_or("which built-in?")?;
+    let entry = find(&name).ok_or("there is no such built-in")?;
     let declaration = (entry.declare)();
     let mut configuration = Configuration::new(
         declaration
@@ -30,18 +32,27 @@ fn main() -> Result<(), Box<dyn Error>> {
             .collect(),
     );
     let mut problem = vec![];
-    for word in std::env::args().skip(1) {
+    for word in words {
         let (name, text) = word.split_once('=').ok_or("write NAME=VALUE")?;
-        let value = text
-            .parse()
-            .map_or_else(|_| Value::Text(text.to_owned()), Value::Int);
+        let value = match (text.parse(), text.parse()) {
+            (Ok(whole), _) => Value::Int(whole),
+            (_, Ok(number)) => Value::Float(number),
+            _ => Value::Text(text.to_owned()),
+        };
         if declaration.parameters.iter().any(|p| p.name == name) {
             configuration = configuration.with(&[(name.to_owned(), value)]);
         } else {
             problem.push((name.to_owned(), value));
         }
     }
-    let workload = (entry.load)(&problem)?;
+    let scratch = tempfile::tempdir()?;
+    let surroundings = Surroundings {
+        trial_timeout: Nanoseconds(f64::INFINITY),
+        memory_limit: None,
+        scratch: scratch.path().to_owned(),
+        seed: 1,
+    };
+    let workload = (entry.load)(&problem, &surroundings)?;
     let device = device::open(DeviceChoice::Cpu)?;
     let mut executable = workload
         .prepare(&device, &configuration)

@@ -1,0 +1,159 @@
+//! What a plan says about a built-in's problem and configuration, read key by key: every built-in refuses in the same words.
+use super::Problem;
+use crate::space::{Configuration, Parameter};
+use crate::trial::Ending;
+use crate::value::Value;
+
+/// The `problem:` of the built-in `workload`, as it is written in the plan.
+#[derive(Clone, Copy)]
+pub(super) struct Written<'a> {
+    pub(super) workload: &'static str,
+    pub(super) problem: &'a Problem,
+}
+
+impl<'a> Written<'a> {
+    /// Beside `preset` and `seed`, only these keys.
+    pub(super) fn check_names(&self, keys: &[&str]) -> Result<(), String> {
+        let known = |name: &str| name == "preset" || name == "seed" || keys.contains(&name);
+        match self.problem.iter().find(|(name, _)| !known(name)) {
+            Some((name, _)) => Err(format!(
+                "{}'s problem has no `{name}`; it has preset, seed, {}",
+                self.workload,
+                keys.join(", ")
+            )),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn get(&self, key: &str) -> Option<&'a Value> {
+        (self.problem.iter())
+            .find(|(name, _)| name == key)
+            .map(|(_, value)| value)
+    }
+
+    pub(super) fn text(&self, key: &str) -> Result<Option<&'a str>, String> {
+        match self.get(key) {
+            None => Ok(None),
+            Some(Value::Text(text)) => Ok(Some(text)),
+            Some(other) => Err(format!("problem.{key} is a name or a file, not `{other}`")),
+        }
+    }
+
+    pub(super) fn number(&self, key: &str, default: f64) -> Result<f64, String> {
+        match self.get(key) {
+            None => Ok(default),
+            Some(Value::Int(v)) => Ok(*v as f64),
+            Some(Value::Float(v)) if v.is_finite() => Ok(*v),
+            Some(other) => Err(format!("problem.{key} is a number, not `{other}`")),
+        }
+    }
+
+    pub(super) fn positive(&self, key: &str, default: f64) -> Result<f64, String> {
+        match self.number(key, default)? {
+            v if v > 0.0 => Ok(v),
+            v => Err(format!("problem.{key} must be above 0, not {v}")),
+        }
+    }
+
+    /// In a range, both ends included.
+    pub(super) fn within(
+        &self,
+        key: &str,
+        default: f64,
+        (low, high): (f64, f64),
+    ) -> Result<f64, String> {
+        match self.number(key, default)? {
+            v if (low..=high).contains(&v) => Ok(v),
+            v => Err(format!("problem.{key} is from {low} to {high}, not {v}")),
+        }
+    }
+
+    pub(super) fn count(&self, key: &str, default: usize, most: usize) -> Result<usize, String> {
+        match self.get(key) {
+            None => Ok(default),
+            Some(Value::Int(v)) if *v >= 1 && *v <= most as i64 => Ok(*v as usize),
+            Some(other) => Err(format!(
+                "problem.{key} is a whole number from 1 to {most}, not `{other}`"
+            )),
+        }
+    }
+
+    pub(super) fn truth(&self, key: &str, default: bool) -> Result<bool, String> {
+        match self.get(key) {
+            None => Ok(default),
+            Some(Value::Bool(v)) => Ok(*v),
+            Some(other) => Err(format!("problem.{key} is true or false, not `{other}`")),
+        }
+    }
+
+    pub(super) fn seed(&self) -> Result<u64, String> {
+        match self.get("seed") {
+            None => Ok(1),
+            Some(Value::Int(v)) => Ok(*v as u64),
+            Some(other) => Err(format!("problem.seed is a whole number, not `{other}`")),
+        }
+    }
+}
+
+/// A configuration of the built-in `workload`; where it is silent, the first value of the declaration is meant.
+#[derive(Clone, Copy)]
+pub(super) struct Chosen<'a> {
+    pub(super) workload: &'static str,
+    pub(super) configuration: &'a Configuration,
+}
+
+impl Chosen<'_> {
+    pub(super) fn name<T: Copy>(&self, parameter: &str, values: &[(&str, T)]) -> Result<T, Ending> {
+        match self.configuration.get(parameter) {
+            None => Ok(values[0].1),
+            Some(Value::Text(name)) => match values.iter().find(|(n, _)| n == name) {
+                Some((_, value)) => Ok(*value),
+                None => Err(self.wrong(parameter, name)),
+            },
+            Some(other) => Err(self.wrong(parameter, &other.to_string())),
+        }
+    }
+
+    /// A whole number of at least `least`.
+    pub(super) fn number(&self, parameter: &str, default: i64, least: i64) -> Result<i64, Ending> {
+        match self.configuration.get(parameter) {
+            None => Ok(default),
+            Some(Value::Int(v)) if *v >= least => Ok(*v),
+            Some(other) => Err(self.wrong(parameter, &other.to_string())),
+        }
+    }
+
+    pub(super) fn count(&self, parameter: &str, default: usize) -> Result<usize, Ending> {
+        Ok(self.number(parameter, default as i64, 1)? as usize)
+    }
+
+    pub(super) fn wrong(&self, parameter: &str, value: &str) -> Ending {
+        Ending::Failed {
+            reason: format!("{}'s {parameter} cannot be `{value}`", self.workload),
+        }
+    }
+}
+
+pub(super) fn unsupported(reason: &str) -> Ending {
+    Ending::Unsupported {
+        reason: reason.into(),
+    }
+}
+
+/// A parameter whose values are names.
+pub(super) fn names<T>(name: &str, values: &[(&str, T)]) -> Parameter {
+    Parameter {
+        name: name.into(),
+        values: (values.iter())
+            .map(|(n, _)| Value::Text((*n).into()))
+            .collect(),
+    }
+}
+
+/// A parameter whose values are whole numbers.
+pub(super) fn numbers(name: &str, values: &[i64]) -> Parameter {
+    Parameter {
+        name: name.into(),
+        values: values.iter().map(|v| Value::Int(*v)).collect(),
+    }
+}
