@@ -56,6 +56,7 @@ const CAMPAIGNS: &[(&str, CampaignTest)] = &[
         user_kernel,
     ),
     ("the_committed_beamformer_plan_runs_whole", beamformer_plan),
+    ("the_committed_migration_plan_runs_whole", migration_plan),
 ];
 
 fn main() -> std::process::ExitCode {
@@ -637,6 +638,43 @@ fn beamformer_plan(_device: &str) -> Result<(), Failed> {
         report.contains("Ceilings measured on wgpu:0"),
         "a roofline of the GPU",
     )
+}
+
+/// Likewise the migration: tiles, lanes in flight, scatter, half precision, narrow apertures.
+fn migration_plan(_device: &str) -> Result<(), Failed> {
+    let root = env!("CARGO_MANIFEST_DIR");
+    let folder = tempfile::tempdir()?;
+    let plan = format!("{root}/experiments/pstm_gpu.yaml");
+    let told = campaign(
+        folder.path(),
+        &[
+            "run",
+            &plan,
+            "--set",
+            "workload.problem.preset=tiny",
+            "--set",
+            "protocol.blocks={min: 8, max: 8}",
+            "--set",
+            "protocol.time_limit=6s",
+        ],
+    )?;
+    let trials = told["trials"].as_array().ok_or("no trials")?;
+    let here = |t: &&serde_json::Value| t["case"].as_str().is_some_and(|c| c.contains("wgpu"));
+    let rows: Vec<&serde_json::Value> = trials.iter().filter(here).collect();
+    check(rows.len() > 25, format!("{} rows", rows.len()))?;
+    for row in rows {
+        // Only tiles that tiny does not have, and groups that a device does not allow, may be refused; nothing may go wrong.
+        let verdict = row["verdict"].as_str().unwrap_or_default();
+        let is_bad = ["failed", "crashed", "timed_out", "over_limit"].contains(&verdict);
+        let changes_image = row["phase"] == "quality";
+        check(
+            !is_bad && (verdict != "inaccurate" || changes_image),
+            format!("{row}"),
+        )?;
+    }
+    let report =
+        std::fs::read_to_string(folder.path().join("reports/pstm_gpu/results_summary.md"))?;
+    check(report.contains("## Priority matrix"), "a priority matrix")
 }
 
 fn user_kernel(device: &str) -> Result<(), Failed> {

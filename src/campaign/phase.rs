@@ -132,7 +132,7 @@ impl<'a> Desk<'a> {
             if is_new {
                 spent.0 += checked.elapsed.0;
             }
-            let verdict = self.gate(&checked);
+            let verdict = self.gate(phase, &checked);
             if i == 0 && checked.ending != Ending::Completed {
                 return Err(Error::Workload(format!(
                     "phase `{}`: the reference itself does not run, so nothing can be compared with it: {}",
@@ -295,7 +295,7 @@ impl<'a> Desk<'a> {
     }
 
     /// Why a checked variant can never win, if it cannot.
-    pub(super) fn gate(&self, checked: &Checked) -> Option<(Verdict, String)> {
+    pub(super) fn gate(&self, phase: &Phase, checked: &Checked) -> Option<(Verdict, String)> {
         if let Some(verdict) = checked.ending.verdict() {
             return Some((verdict, checked.ending.sentence()));
         }
@@ -303,7 +303,7 @@ impl<'a> Desk<'a> {
             let message = "this device tells no time of its own; use objective: runtime";
             return Some((Verdict::Unsupported, message.into()));
         }
-        for (name, limit) in &self.plan.accuracy.limits {
+        for (name, limit) in self.plan.accuracy_limits(phase) {
             let Some((_, value)) = checked.accuracy.iter().find(|(n, _)| n == name) else {
                 continue;
             };

@@ -378,7 +378,7 @@ impl Desk<'_> {
         if is_new {
             spent.0 += checked.elapsed.0;
         }
-        if let Some(verdict) = self.gate(&checked) {
+        if let Some(verdict) = self.gate(phase, &checked) {
             roster.barred.insert(variant, verdict);
         }
         roster.candidates.push(candidate);

@@ -217,6 +217,7 @@ fn phase(recording: &Recording) -> Phase {
         keep: Keep::None,
         hypothesis: None,
         criteria: vec![],
+        accuracy: None,
     }
 }
 

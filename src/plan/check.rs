@@ -355,6 +355,32 @@ fn accuracy(
             Against::Baseline
         }
     };
+    let limits = accuracy_limits(&fields, metrics, findings);
+    let (has_output, what_to_do) = match choice {
+        WorkloadChoice::Command(command) => (
+            command.output.is_some(),
+            "add output: FILE.npy to the workload",
+        ),
+        WorkloadChoice::Kernel(kernel) => (kernel.has_output(), "add output: true to an argument"),
+        WorkloadChoice::Builtin { .. } | WorkloadChoice::Imported { .. } => (true, ""),
+    };
+    let builtin_metric = |name: &String| METRICS.iter().any(|m| m.name == *name);
+    if !has_output && limits.iter().any(|(name, _)| builtin_metric(name)) {
+        findings.add(
+            &node.origin,
+            "accuracy needs an `output:` of the workload to compare",
+            what_to_do,
+        );
+    }
+    Accuracy { against, limits }
+}
+
+/// Largest (or, of ratios, least) values of metrics that still pass.
+pub(super) fn accuracy_limits(
+    fields: &Fields<'_>,
+    metrics: &[String],
+    findings: &mut Findings,
+) -> Vec<(String, f64)> {
     let mut limits = vec![];
     for (name, origin, value) in fields.map("limits", findings).unwrap_or(&[]) {
         let names: Vec<&str> = metrics.iter().map(String::as_str).collect();
@@ -374,23 +400,7 @@ fn accuracy(
             ),
         }
     }
-    let (has_output, what_to_do) = match choice {
-        WorkloadChoice::Command(command) => (
-            command.output.is_some(),
-            "add output: FILE.npy to the workload",
-        ),
-        WorkloadChoice::Kernel(kernel) => (kernel.has_output(), "add output: true to an argument"),
-        WorkloadChoice::Builtin { .. } | WorkloadChoice::Imported { .. } => (true, ""),
-    };
-    let builtin_metric = |name: &String| METRICS.iter().any(|m| m.name == *name);
-    if !has_output && limits.iter().any(|(name, _)| builtin_metric(name)) {
-        findings.add(
-            &node.origin,
-            "accuracy needs an `output:` of the workload to compare",
-            what_to_do,
-        );
-    }
-    Accuracy { against, limits }
+    limits
 }
 
 pub(super) fn default_protocol() -> Protocol {
@@ -668,7 +678,12 @@ fn cases(
                 );
             } else if let Some(part) = key.strip_prefix("problem.") {
                 let known = command::problem_value(part, origin, item, declaration, findings);
-                options.extend(known.map(|v| (v.to_string(), DeviceOr::Problem(part.into(), v))));
+                // A preset is a name; of a number it must be said what it counts.
+                let label = |v: &Value| match part {
+                    "preset" => v.to_string(),
+                    key => format!("{key}={v}"),
+                };
+                options.extend(known.map(|v| (label(&v), DeviceOr::Problem(part.into(), v))));
             }
         }
         if key != "device" && !key.starts_with("problem.") {

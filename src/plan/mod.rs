@@ -45,6 +45,13 @@ pub struct Declaration {
     pub own_metrics: Vec<(String, String)>,
 }
 
+impl Plan {
+    /// What a variant of this phase must keep to.
+    pub fn accuracy_limits<'a>(&'a self, phase: &'a Phase) -> &'a [(String, f64)] {
+        phase.accuracy.as_ref().unwrap_or(&self.accuracy.limits)
+    }
+}
+
 impl Declaration {
     /// A problem in keys that can be compared with another's: its preset's sizes, with what is written instead of them. Without
     /// the seed, which draws the data.
@@ -343,6 +350,9 @@ pub struct Phase {
     pub keep: Keep,
     pub hypothesis: Option<Hypothesis>,
     pub criteria: Vec<Criterion>,
+    /// Accuracy limits in place of the plan's: of a phase that asks what another image would cost, and keeps nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<Vec<(String, f64)>>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,5 +1,5 @@
 //! The phases of a plan as written, checked one by one: each its one question, what is expected of it and what decides.
-use super::check::assignment;
+use super::check::{accuracy_limits, assignment};
 use super::reader::{Fields, Findings, texts};
 use super::tree::{Kind, Node};
 use super::{
@@ -22,7 +22,9 @@ pub(super) const PHASE_KEYS: &[&str] = &[
     "keep",
     "hypothesis",
     "criteria",
+    "accuracy",
 ];
+pub(super) const PHASE_ACCURACY_KEYS: &[&str] = &["limits"];
 pub(super) const SEARCH_KEYS: &[&str] =
     &["parameters", "restrictions", "strategy", "budget", "pareto"];
 pub(super) const BUDGET_KEYS: &[&str] = &["evaluations", "time"];
@@ -127,6 +129,17 @@ fn phase(
             Keep::Best
         }
     };
+    let accuracy = fields.get("accuracy").map(|node| {
+        let inner = Fields::of(node, "a phase's `accuracy`", PHASE_ACCURACY_KEYS, findings);
+        if keep == Keep::Best {
+            findings.add(
+                &node.origin,
+                "a phase with accuracy limits of its own hands nothing on: later phases have the plan's",
+                "add keep: none, or change the plan's `accuracy`",
+            );
+        }
+        accuracy_limits(&inner, metrics, findings)
+    });
     let after = fields
         .get("after")
         .map_or_else(Vec::new, |n| texts(n, "after", findings));
@@ -148,6 +161,7 @@ fn phase(
             .filter_map(|(text, origin)| criterion(&text, &origin, metrics, &names, findings))
             .collect(),
         question,
+        accuracy,
     })
 }
 

@@ -264,6 +264,14 @@ pub(super) struct Phase {
     keep: Option<String>,
     hypothesis: Option<Hypothesis>,
     criteria: Option<Vec<String>>,
+    /// Limits in place of the plan's, of a phase with keep: none.
+    accuracy: Option<PhaseAccuracy>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PhaseAccuracy {
+    limits: Option<BTreeMap<String, f64>>,
 }
 
 #[derive(Deserialize, JsonSchema)]

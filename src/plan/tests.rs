@@ -397,6 +397,24 @@ const WRONG: &[Wrong] = &[
         "",
     ),
     (
+        "    keep: none",
+        "    accuracy: {limits: {rel_l2: 1}}",
+        "hands nothing on",
+        "keep: none",
+    ),
+    (
+        "    keep: none",
+        "    keep: none\n    accuracy: {limits: {rel_l3: 1}}",
+        "unknown accuracy metric `rel_l3`",
+        "rel_l2",
+    ),
+    (
+        "    keep: none",
+        "    keep: none\n    accuracy: {against: exact}",
+        "unknown key in a phase's `accuracy`",
+        "limits",
+    ),
+    (
         "speedup: 5-15%",
         "speedup: a lot",
         "no expected speedup",
@@ -749,6 +767,24 @@ fn overrides_are_checked_like_the_plan() {
 }
 
 #[test]
+fn a_phase_may_ask_what_another_output_would_cost() {
+    let text = GOOD.replace(
+        "    keep: none",
+        "    keep: none\n    accuracy: {limits: {rel_l2: 0.5, max_abs: 2}}",
+    );
+    let plan = parse(&text).unwrap().plan;
+    let limits = |name: &str| {
+        let phase = plan.phases.iter().find(|p| p.name == name).unwrap();
+        plan.accuracy_limits(phase).to_vec()
+    };
+    assert_eq!(
+        limits("modes"),
+        [("rel_l2".to_owned(), 0.5), ("max_abs".to_owned(), 2.0)]
+    );
+    assert_eq!(limits("tiles"), [("rel_l2".to_owned(), 1e-3)]);
+}
+
+#[test]
 fn a_matrix_repeats_the_plan() {
     let text = GOOD.replace(
         "phases:",
@@ -761,7 +797,15 @@ fn a_matrix_repeats_the_plan() {
         .into_iter()
         .map(|c| c.name)
         .collect();
-    assert_eq!(names, ["tiny, 1", "tiny, 2", "laptop, 1", "laptop, 2"]);
+    assert_eq!(
+        names,
+        [
+            "tiny, size=1",
+            "tiny, size=2",
+            "laptop, size=1",
+            "laptop, size=2"
+        ]
+    );
 }
 
 #[test]
@@ -867,7 +911,7 @@ fn the_schema_has_the_keys_that_the_checker_accepts() {
         keys.sort();
         keys
     };
-    let pairs: [(&str, &[&str]); 16] = [
+    let pairs: [(&str, &[&str]); 17] = [
         ("", check::PLAN_KEYS),
         ("Workload", command::WORKLOAD_KEYS),
         ("OutputFile", command::OUTPUT_KEYS),
@@ -881,6 +925,7 @@ fn the_schema_has_the_keys_that_the_checker_accepts() {
         ("Protocol", check::PROTOCOL_KEYS),
         ("Blocks", check::BLOCKS_KEYS),
         ("Phase", phases::PHASE_KEYS),
+        ("PhaseAccuracy", phases::PHASE_ACCURACY_KEYS),
         ("Search", phases::SEARCH_KEYS),
         ("Budget", phases::BUDGET_KEYS),
         ("Hypothesis", phases::HYPOTHESIS_KEYS),

@@ -747,6 +747,7 @@ fn phase(name: &str, after: &[&str], question: Question) -> Phase {
         keep: Keep::Best,
         hypothesis: None,
         criteria: vec![],
+        accuracy: None,
     }
 }
 

@@ -107,6 +107,7 @@ static SECTIONS: &[Section] = &[
     sections::recommended::section,
     sections::findings::section,
     sections::hypotheses::section,
+    sections::priority::section,
     sections::criteria::section,
     sections::graph::section,
     sections::matrix::section,

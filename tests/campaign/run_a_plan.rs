@@ -229,3 +229,91 @@ fn a_search_is_resumed_where_it_was_cut() {
     let report = std::fs::read_to_string(bed.path().join("reports/t/results_summary.md")).unwrap();
     assert!(report.contains("18 of 89 configurations"), "{report}");
 }
+
+/// The committed plan at its smallest size, with a second for a phase.
+#[test]
+fn the_migration_plan_runs_whole_and_shows_what_changes_the_image() {
+    let plan = concat!(env!("CARGO_MANIFEST_DIR"), "/experiments/pstm.yaml");
+    let bed = Bed::new(SLEEPER);
+    let output = bed.run(&[
+        "run",
+        plan,
+        "--set",
+        "workload.problem.preset=tiny",
+        "--set",
+        "protocol.time_limit=1s",
+    ]);
+    assert!(
+        matches!(output.status.code(), Some(0 | 3 | 4)),
+        "{}",
+        said(&output)
+    );
+    let folder = bed.path().join("reports/pstm");
+    let report = std::fs::read_to_string(folder.join("results_summary.md")).unwrap();
+    for part in [
+        "## Priority matrix",
+        "## Quality control",
+        "inline matches?",
+        "cache_hit_rate",
+        "rel_l2_early",
+    ] {
+        assert!(report.contains(part), "no {part}");
+    }
+    let quality = report.split("## Quality control").nth(1).unwrap();
+    let alike = quality
+        .lines()
+        .find(|line| line.starts_with("Matching"))
+        .unwrap();
+    assert!(
+        alike.contains("lanes / time") && alike.contains("tile_size / 4x4"),
+        "{alike}"
+    );
+    assert!(!alike.contains("depth_adaptive"), "{alike}");
+    let narrow = rows(quality, "aperture / depth_adaptive");
+    assert!(narrow[0].contains("no: off by up to"), "{narrow:?}");
+    for picture in [
+        "baseline/reference/summary.png",
+        "aperture/depth_adaptive/summary.png",
+    ] {
+        assert!(folder.join("qc").join(picture).is_file(), "{picture}");
+    }
+}
+
+/// Its traces are ten times the budget for traces, caches and tiles; the limit leaves the image beside it, and some for threads.
+#[test]
+fn a_problem_ten_times_larger_than_memory_stays_within_its_budget() {
+    let plan = "
+name: t
+workload:
+  builtin: pstm
+  problem: {preset: tiny, ntx: 80, nty: 80, spacing: 6.25, memory: 640 KiB}
+accuracy: {against: exact, limits: {rel_l2: 1e-5, fold_mismatch: 0}}
+limits: {peak_memory: 1500 KiB}
+protocol: {blocks: {min: 8, max: 8}, time_limit: 20s}
+baseline: {axis: time, trace_batch: 8, tile_x: 6, tile_y: 6}
+phases:
+  - {phase: baseline, kind: baseline}
+  - phase: ways
+    kind: memory
+    after: [baseline]
+    variants:
+      ahead: {prefetch: 2}
+      in_flight: {tiles_in_flight: 2}
+      zero_copy: {io: zero_copy}
+";
+    let bed = Bed::new(plan);
+    let report = bed.report();
+    let traces = 80 * 80 * 272 * 4;
+    assert!(traces > 10 * 640 * 1024);
+    for name in [
+        "ways / reference",
+        "ways / ahead",
+        "ways / in_flight",
+        "ways / zero_copy",
+    ] {
+        let row = rows(&report, name)[0];
+        for trouble in ["over limit", "inaccurate", "failed", "unsupported"] {
+            assert!(!row.contains(trouble), "{row}");
+        }
+    }
+}

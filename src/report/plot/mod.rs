@@ -9,6 +9,7 @@ pub(in crate::report) mod parallel;
 pub(in crate::report) mod pareto;
 pub(in crate::report) mod picture;
 pub(in crate::report) mod roofline;
+pub(in crate::report) mod scaling;
 mod sketch;
 pub(in crate::report) mod sweep;
 mod theme;

@@ -71,6 +71,15 @@ pub(super) fn viridis(share: f64) -> Colour {
     Colour::solid(mix(a.0, b.0), mix(a.1, b.1), mix(a.2, b.2))
 }
 
+/// Black over grey to white, as seismic sections are shown: what has a sign and a scale that is symmetric.
+pub(super) fn grey(share: f64) -> Colour {
+    if share.is_nan() {
+        return NOT_A_NUMBER;
+    }
+    let level = (255.0 * share.clamp(0.0, 1.0)).round() as u8;
+    Colour::solid(level, level, level)
+}
+
 /// Blue over white to vermilion, for signed differences.
 pub(super) fn diverging(share: f64) -> Colour {
     if share.is_nan() {

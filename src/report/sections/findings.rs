@@ -1,4 +1,6 @@
 //! Key findings: sentences made from the data, one a phase, then what they came to together.
+use crate::accuracy::is_within;
+use crate::plan::{Keep, Phase};
 use crate::record::{Final, PhaseOutcome, Run, Trial};
 use crate::report::numbers::{against, interval, p_value, percent, with_interval};
 use crate::report::{
@@ -65,6 +67,9 @@ fn sentence(run: &Run, outcome: &PhaseOutcome) -> Option<String> {
 
 fn kept_part(run: &Run, outcome: &PhaseOutcome, trials: &[&Trial]) -> String {
     let Some(trial) = kept(run, outcome) else {
+        if phase_of(run, outcome).is_some_and(|phase| phase.keep == Keep::None) {
+            return asked_only(trials);
+        }
         return match best(trials) {
             Some((trial, c)) => format!(
                 "no variant was shown to be faster, so the reference stays; the best was {} with {} in screening",
@@ -104,6 +109,31 @@ fn kept_part(run: &Run, outcome: &PhaseOutcome, trials: &[&Trial]) -> String {
     text
 }
 
+fn phase_of<'a>(run: &'a Run, outcome: &PhaseOutcome) -> Option<&'a Phase> {
+    let phases = &run.header.plan.phases;
+    phases.iter().find(|phase| phase.name == outcome.phase)
+}
+
+/// A phase with keep: none.
+fn asked_only(trials: &[&Trial]) -> String {
+    let best = trials
+        .iter()
+        .filter_map(|trial| Some((trial, effect(trial)?)))
+        .max_by(|(_, (a, _)), (_, (b, _))| a.speedup.total_cmp(&b.speedup));
+    match best {
+        Some((trial, (c, is_confirmed))) => format!(
+            "asked only, nothing is handed on; the best was {} with {} of the phase's reference {}",
+            trial.name,
+            with_interval(c),
+            match is_confirmed {
+                true => format!("on {}", counted(c.blocks, "fresh block")),
+                false => "in screening".to_owned(),
+            }
+        ),
+        None => "asked only, nothing is handed on, and no variant could be compared".into(),
+    }
+}
+
 fn best<'a>(trials: &[&'a Trial]) -> Option<(&'a Trial, &'a crate::stats::Comparison)> {
     trials
         .iter()
@@ -113,7 +143,16 @@ fn best<'a>(trials: &[&'a Trial]) -> Option<(&'a Trial, &'a crate::stats::Compar
 
 /// What did not win, by how it ended.
 fn others(run: &Run, outcome: &PhaseOutcome, trials: &[&Trial]) -> Vec<String> {
-    let metric = crate::report::metric(run).0;
+    let limits = phase_of(run, outcome).map(|phase| run.header.plan.accuracy_limits(phase));
+    let is_broken = |(name, limit): &&(String, f64)| {
+        let value = |t: &&Trial| crate::report::accuracy(t, name);
+        let inaccurate = trials.iter().filter(|t| t.verdict == Verdict::Inaccurate);
+        (inaccurate.filter_map(value)).any(|value| !is_within(name, value, *limit))
+    };
+    let broken: Vec<&str> = (limits.unwrap_or_default().iter())
+        .filter(is_broken)
+        .map(|(name, _)| name.as_str())
+        .collect();
     let tried = kept(run, outcome).map(|t| t.name.as_str());
     let words = [
         (Verdict::Equivalent, "no practical difference".to_owned()),
@@ -122,7 +161,10 @@ fn others(run: &Run, outcome: &PhaseOutcome, trials: &[&Trial]) -> Vec<String> {
         (Verdict::Inconclusive, "undecided".to_owned()),
         (
             Verdict::Inaccurate,
-            format!("outside the accuracy limit ({metric}), so their speed does not count"),
+            format!(
+                "outside the accuracy limit ({}), so their speed does not count",
+                listed(&broken)
+            ),
         ),
         (Verdict::Failed, "failed".to_owned()),
         (Verdict::Crashed, "crashed".to_owned()),

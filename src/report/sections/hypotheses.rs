@@ -71,7 +71,7 @@ fn row(run: &Run, outcome: &PhaseOutcome, hypothesis: &Hypothesis) -> Row {
 }
 
 /// "1.05× to 1.15×".
-fn expected((low, high): (f64, f64)) -> String {
+pub(super) fn expected((low, high): (f64, f64)) -> String {
     match high {
         // An open end is stored as a billion.
         h if h >= 1e8 => format!("at least {low:.2}×"),
@@ -81,7 +81,7 @@ fn expected((low, high): (f64, f64)) -> String {
 }
 
 /// The kept variant, else the best by estimate of those with a verdict on their speed.
-fn best<'a>(run: &'a Run, outcome: &'a PhaseOutcome) -> Option<&'a Trial> {
+pub(super) fn best<'a>(run: &'a Run, outcome: &'a PhaseOutcome) -> Option<&'a Trial> {
     kept(run, outcome).or_else(|| {
         let value = |t: &Trial| effect(t).map_or(0.0, |(c, _)| c.speedup);
         variants(run, outcome)

@@ -10,6 +10,7 @@ pub(super) mod matrix;
 pub(super) mod noise;
 pub(super) mod pareto;
 pub(super) mod phases;
+pub(super) mod priority;
 pub(super) mod quality;
 pub(super) mod recommended;
 pub(super) mod record;

@@ -16,7 +16,7 @@ pub(in crate::report) fn tables(run: &Run, outcome: &PhaseOutcome) -> Vec<Piece>
         return vec![];
     }
     let mut pieces = vec![figures(run, outcome, &trials)];
-    pieces.extend(checks(run, &trials));
+    pieces.extend(checks(run, outcome, &trials));
     if trials.len() > LONG {
         pieces = vec![Piece::Folded {
             summary: format!("Test records of all {} variants", trials.len()),
@@ -104,8 +104,10 @@ fn changes(trial: &Trial, outcome: &PhaseOutcome) -> String {
 }
 
 /// Memory, accuracy with its limits, declared metrics, preparation, cells.
-fn checks(run: &Run, trials: &[&Trial]) -> Option<Piece> {
-    let limits = &run.header.plan.accuracy.limits;
+fn checks(run: &Run, outcome: &PhaseOutcome, trials: &[&Trial]) -> Option<Piece> {
+    let plan = &run.header.plan;
+    let phase = plan.phases.iter().find(|p| p.name == outcome.phase);
+    let limits = phase.map_or(&plan.accuracy.limits[..], |p| plan.accuracy_limits(p));
     let mut metrics: Vec<&str> = limits.iter().map(|(name, _)| name.as_str()).collect();
     for (name, _) in trials.iter().flat_map(|t| &t.accuracy) {
         // All that were computed would be a dozen; those with a limit, else three.

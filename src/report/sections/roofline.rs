@@ -3,7 +3,7 @@ use crate::record::{Ceilings, Run, Trial};
 use crate::report::numbers::{Unit, percent};
 use crate::report::plot::roofline::{Standing, roofline};
 use crate::report::{Figure, Files, Piece, Row, columns, file_name, in_case, kept, variants};
-use crate::trial::Verdict;
+use crate::trial::{Verdict, Work};
 
 /// Weights of a square root and a trigonometric function against an addition: a convention, printed with the figures.
 const SQRT: f64 = 6.0;
@@ -126,6 +126,11 @@ fn ceilings<'a>(run: &'a Run, trial: &Trial) -> Option<&'a Ceilings> {
         .filter(|c| c.flops > 0.0 && c.bandwidth > 0.0)
 }
 
+/// Effective operations.
+pub(super) fn operations(work: &Work) -> f64 {
+    work.flops + SQRT * work.sqrt + TRIG * work.trig
+}
+
 struct Position {
     median: f64,
     /// Effective operations a byte.
@@ -139,7 +144,7 @@ struct Position {
 
 fn position(trial: &Trial, ceilings: &Ceilings) -> Option<Position> {
     let (work, (_, median, _)) = (trial.work?, trial.quartiles?);
-    let operations = work.flops + SQRT * work.sqrt + TRIG * work.trig;
+    let operations = operations(&work);
     let seconds = median / 1e9;
     let (arithmetic, memory) = (operations / ceilings.flops, work.bytes / ceilings.bandwidth);
     let found = Position {

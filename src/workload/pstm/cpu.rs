@@ -63,11 +63,14 @@ pub(super) fn migrate<T: Sample>(job: &Job<'_, T>) {
         }
     }
     let segments = segments(job.scene, job.settings);
+    let offsets = (job.batch.geometry.iter()).map(|[sx, sy, rx, ry]| (sx - rx).hypot(sy - ry));
+    let longest_leg = job.scene.amax + 0.5 * f64::from(offsets.fold(0.0, f32::max));
     tasks
         .into_par_iter()
         .for_each_init(Scratch::default, |scratch, task| {
             let task = Task {
                 job,
+                longest_leg,
                 pillars: &task,
                 segments: &segments,
             };
@@ -128,17 +131,50 @@ struct List {
     /// Distance from the midpoint, and the larger of its parts along x and y, m.
     distance: Vec<f32>,
     lateral: Vec<f32>,
+    /// Before it, mute=outer silences, s.
+    earliest: Vec<f32>,
 }
 
 impl List {
     fn clear(&mut self) {
         self.trace.clear();
-        self.a.clear();
-        self.b.clear();
-        self.w.clear();
         self.offset.clear();
-        self.distance.clear();
-        self.lateral.clear();
+        for list in self.numbers() {
+            list.clear();
+        }
+    }
+
+    fn numbers(&mut self) -> [&mut Vec<f32>; 6] {
+        [
+            &mut self.a,
+            &mut self.b,
+            &mut self.w,
+            &mut self.distance,
+            &mut self.lateral,
+            &mut self.earliest,
+        ]
+    }
+
+    fn reserve(&mut self, room: usize) {
+        self.trace.reserve(room);
+        self.offset.reserve(room);
+        for list in self.numbers() {
+            list.reserve(room);
+        }
+    }
+
+    /// # Safety
+    /// So many are written, in the last three only if they are wanted.
+    unsafe fn set_length(&mut self, found: usize, has_more: bool) {
+        // SAFETY: as the caller promises.
+        unsafe {
+            self.trace.set_len(found);
+            self.offset.set_len(found);
+            let count = if has_more { 6 } else { 3 };
+            for list in self.numbers().into_iter().take(count) {
+                list.set_len(found);
+            }
+        }
     }
 }
 
@@ -150,6 +186,10 @@ struct Row {
     /// (t0/2)² and 1/v² in samples.
     half: Vec<f32>,
     slowness: Vec<f32>,
+    /// Of each vector of `lanes` times: samples by which a later one may come before the first; absent where their samples may lie
+    /// farther apart than a window is wide.
+    back: Vec<Option<i32>>,
+    lanes: usize,
     /// Of aperture=dip: where the taper begins, and its inverse width.
     flat: Vec<f32>,
     inverse_width: Vec<f32>,
@@ -170,6 +210,8 @@ struct Scratch {
 
 struct Task<'a, T> {
     job: &'a Job<'a, T>,
+    /// Between a node and a source or receiver of its aperture at most, m.
+    longest_leg: f64,
     pillars: &'a Tile,
     segments: &'a [(Range<usize>, f64)],
 }
@@ -184,9 +226,9 @@ impl<T: Sample> Task<'_, T> {
             .collect();
         for (times, radius) in self.segments {
             let room = times.len().next_multiple_of(WIDEST);
-            self.begin(scratch, &pillars, times, *radius, room);
             // SAFETY: as the caller promises.
             unsafe {
+                self.begin::<L>(scratch, &pillars, times, *radius, room);
                 match (self.job.settings.axis, self.job.settings.traversal) {
                     (Axis::Traces, _) => self.over_traces::<L>(scratch, &pillars, times, room),
                     (Axis::Time, Traversal::TileGather) => {
@@ -202,7 +244,11 @@ impl<T: Sample> Task<'_, T> {
     }
 
     /// Lists, rows and the sums so far.
-    fn begin(
+    ///
+    /// # Safety
+    /// As for `run`.
+    #[inline(always)]
+    unsafe fn begin<L: Lanes>(
         &self,
         scratch: &mut Scratch,
         pillars: &[[usize; 2]],
@@ -228,11 +274,18 @@ impl<T: Sample> Task<'_, T> {
         scratch.counts.clear();
         scratch.counts.resize(count * room, 0);
         for (p, [x, y]) in pillars.iter().enumerate() {
-            self.list(&mut scratch.lists[p], [*x, *y], radius);
+            // SAFETY: as the caller promises.
+            unsafe { self.list::<L>(&mut scratch.lists[p], [*x, *y], radius) };
             scene
                 .velocity
                 .row(settings.imaging.velocity, *x, *y, &mut scratch.velocity);
-            self.row(&mut scratch.rows[p], &scratch.velocity, times, room);
+            self.row(
+                &mut scratch.rows[p],
+                &scratch.velocity,
+                times,
+                room,
+                L::COUNT,
+            );
             if self.job.is_first {
                 continue;
             }
@@ -265,42 +318,106 @@ impl<T: Sample> Task<'_, T> {
         }
     }
 
-    fn list(&self, list: &mut List, [ix, iy]: [usize; 2], radius: f64) {
+    /// # Safety
+    /// The processor has L's features.
+    #[inline(always)]
+    unsafe fn list<L: Lanes>(&self, list: &mut List, pillar: [usize; 2], radius: f64) {
         let Job {
             scene,
             batch,
             settings,
             ..
         } = self.job;
-        let (x, y) = (ix as f64 * scene.spacing[0], iy as f64 * scene.spacing[1]);
         let needs_more = !settings.imaging.is_simple();
         let is_dip = settings.imaging.aperture == Aperture::Dip;
-        let (most, flat) = (radius * radius, radius * (1.0 - scene.taper));
+        let node = [0, 1].map(|axis| pillar[axis] as f64 * scene.spacing[axis]);
+        let most = radius * radius;
+        // Nearer to the edge than f32 can tell, f64 decides.
+        let (inside, outside) = ((most * (1.0 - 1e-5)) as f32, (most * (1.0 + 1e-5)) as f32);
+        let flat = radius * (1.0 - scene.taper);
+        let per_width = (1.0 / (radius - flat).max(1e-6)) as f32;
+        let room = batch.geometry.len() + WIDEST;
         list.clear();
-        for (k, geometry) in batch.geometry.iter().enumerate() {
-            let [sx, sy, rx, ry] = geometry.map(f64::from);
-            let (sx, sy, rx, ry) = (x - sx, y - sy, x - rx, y - ry);
-            let (mx, my) = (0.5 * (sx + rx), 0.5 * (sy + ry));
-            let square = mx * mx + my * my;
-            if square > most {
-                continue;
-            }
-            list.trace.push(k as u32);
-            list.a.push((sx * sx + sy * sy) as f32);
-            list.b.push((rx * rx + ry * ry) as f32);
-            list.offset.push(batch.offsets[k]);
-            list.w.push(match square > flat * flat && !is_dip {
-                true => weights::cosine_taper(((square.sqrt() - flat) / (radius - flat)) as f32),
-                false => 1.0,
-            });
-            if needs_more {
-                list.distance.push(square.sqrt() as f32);
-                list.lateral.push(mx.abs().max(my.abs()) as f32);
+        list.reserve(room);
+        let mut found = 0;
+        for k in (0..batch.geometry.len()).step_by(L::COUNT) {
+            // SAFETY: as the caller promises; components are filled up to whole vectors, and lists have room for one more.
+            unsafe {
+                let load = |c: usize| L::load(batch.components[c].as_ptr().add(k));
+                let (x, y) = (L::splat(node[0] as f32), L::splat(node[1] as f32));
+                let (sx, sy) = (x.sub(load(0)), y.sub(load(1)));
+                let (rx, ry) = (x.sub(load(2)), y.sub(load(3)));
+                let half = L::splat(0.5);
+                let (mx, my) = (sx.add(rx).mul(half), sy.add(ry).mul(half));
+                let square = mx.mul_add(mx, my.mul(my));
+                let mut lanes = square.below(L::splat(inside));
+                let mut doubtful = square.below(L::splat(outside)) & !lanes;
+                while doubtful != 0 {
+                    let lane = doubtful.trailing_zeros() as usize;
+                    doubtful &= doubtful - 1;
+                    lanes |= u32::from(self.is_inside(node, k + lane, most)) << lane;
+                }
+                if lanes == 0 {
+                    continue;
+                }
+                let distance = square.max(L::splat(1e-20)).root();
+                let mut w = L::splat(1.0);
+                if !is_dip {
+                    let share = distance.sub(L::splat(flat as f32)).mul(L::splat(per_width));
+                    w = weights::cosine_tapers(share.max(L::splat(0.0)).min(L::splat(1.0)));
+                }
+                L::packed_index(
+                    L::counted(k as i32),
+                    lanes,
+                    list.trace.as_mut_ptr().add(found).cast(),
+                );
+                let offsets = L::indices(batch.offsets.as_ptr().add(k));
+                L::packed_index(offsets, lanes, list.offset.as_mut_ptr().add(found));
+                sx.mul_add(sx, sy.mul(sy))
+                    .packed(lanes, list.a.as_mut_ptr().add(found));
+                rx.mul_add(rx, ry.mul(ry))
+                    .packed(lanes, list.b.as_mut_ptr().add(found));
+                w.packed(lanes, list.w.as_mut_ptr().add(found));
+                if needs_more {
+                    distance.packed(lanes, list.distance.as_mut_ptr().add(found));
+                    let (px, py) = (
+                        mx.max(mx.mul(L::splat(-1.0))),
+                        my.max(my.mul(L::splat(-1.0))),
+                    );
+                    px.max(py)
+                        .packed(lanes, list.lateral.as_mut_ptr().add(found));
+                    let (ox, oy) = (sx.sub(rx), sy.sub(ry));
+                    let apart = ox.mul_add(ox, oy.mul(oy)).max(L::splat(1e-20)).root();
+                    apart
+                        .mul(L::splat(1.0 / scene.v_mute as f32))
+                        .packed(lanes, list.earliest.as_mut_ptr().add(found));
+                }
+                found += lanes.count_ones() as usize;
             }
         }
+        // SAFETY: so many have been written.
+        unsafe { list.set_length(found, needs_more) };
     }
 
-    fn row(&self, row: &mut Row, velocity: &[f32], times: &Range<usize>, room: usize) {
+    /// Whether a trace's midpoint is in the aperture, exactly.
+    #[cold]
+    fn is_inside(&self, [x, y]: [f64; 2], trace: usize, most: f64) -> bool {
+        let Some(geometry) = self.job.batch.geometry.get(trace) else {
+            return false;
+        };
+        let [sx, sy, rx, ry] = geometry.map(f64::from);
+        let (mx, my) = (0.5 * ((x - sx) + (x - rx)), 0.5 * ((y - sy) + (y - ry)));
+        mx * mx + my * my <= most
+    }
+
+    fn row(
+        &self,
+        row: &mut Row,
+        velocity: &[f32],
+        times: &Range<usize>,
+        room: usize,
+        lanes: usize,
+    ) {
         let Job {
             scene, settings, ..
         } = self.job;
@@ -322,6 +439,21 @@ impl<T: Sample> Task<'_, T> {
                 .iter()
                 .map(|v| (per_sample / (f64::from(*v) * f64::from(*v))) as f32),
         );
+        // ‖(h₁, d/v₁)‖ − ‖(h₀, d/v₀)‖ lies within ±d·|1/v₁ − 1/v₀| of h₁ − h₀, for either leg.
+        let longest = self.longest_leg / scene.dt_in;
+        row.lanes = lanes;
+        row.back.clear();
+        row.back
+            .extend(row.v.chunks(lanes).enumerate().map(|(i, v)| {
+                let first = 1.0 / f64::from(v[0]);
+                let bend = v.iter().map(|v| (1.0 / f64::from(*v) - first).abs());
+                // And one for rounding.
+                let back = (2.0 * longest * bend.fold(0.0, f64::max)).ceil() + 1.0;
+                let steps = (at((i + 1) * lanes - 1) - at(i * lanes)) as f64;
+                let ahead = steps * scene.spacing[2] / scene.dt_in + back;
+                // With the last lane's second sample.
+                (back + ahead + 2.0 < (2 * lanes) as f64).then_some(back as i32)
+            }));
         if imaging.aperture == Aperture::Dip {
             row.radius.clear();
             row.flat.clear();
@@ -530,6 +662,10 @@ impl Row {
         copy(&mut self.flat, &from.flat);
         copy(&mut self.inverse_width, &from.inverse_width);
         copy(&mut self.radius, &from.radius);
+        self.lanes = from.lanes;
+        self.back.clear();
+        self.back
+            .extend_from_slice(&from.back[part.start / from.lanes..]);
     }
 }
 
@@ -586,62 +722,92 @@ impl<T: Sample> Part<'_, T> {
     /// As for `add`.
     #[inline(always)]
     unsafe fn add_simple<L: Lanes>(&self, entries: Range<usize>, sums: *mut f32, counts: *mut u32) {
+        for vector in 0..self.vectors {
+            let at = vector * L::COUNT;
+            // SAFETY: as the caller promises.
+            unsafe {
+                match self.row.back[(self.start + at) / L::COUNT] {
+                    Some(back) => {
+                        self.add_vector::<L, true>(entries.clone(), at, back, sums, counts)
+                    }
+                    None => self.add_vector::<L, false>(entries.clone(), at, 0, sums, counts),
+                }
+            }
+        }
+    }
+
+    /// Of one vector of times. `FITS`: all its samples are in a window that begins `back` before the first.
+    ///
+    /// # Safety
+    /// As for `add`.
+    #[inline(always)]
+    unsafe fn add_vector<L: Lanes, const FITS: bool>(
+        &self,
+        entries: Range<usize>,
+        at: usize,
+        back: i32,
+        sums: *mut f32,
+        counts: *mut u32,
+    ) {
         let Part {
             task, list, row, ..
         } = self;
         let samples = task.job.batch.samples().as_ptr();
         let end = (task.job.scene.samples - 1) as f32;
-        // SAFETY: as the caller promises; windows stay within a trace's padding, since indices are below its length.
+        debug_assert!(entries.end <= list.trace.len());
+        // Pointers that stay in registers: a store to `counts` might change a vector's own, for all that the compiler knows.
+        let (all_a, all_b) = (list.a.as_ptr(), list.b.as_ptr());
+        let (all_w, all_offsets) = (list.w.as_ptr(), list.offset.as_ptr());
+        let mut not_whole = 0;
+        let count_all = entries.len() as u32;
+        // SAFETY: as the caller promises; entries are of the list, windows stay within a trace's padding, since indices are below its
+        // length.
         unsafe {
             let sure = L::splat(end - DOUBT);
-            for vector in 0..self.vectors {
-                let at = vector * L::COUNT;
-                let half = L::load(row.half.as_ptr().add(self.start + at));
-                let slowness = L::load(row.slowness.as_ptr().add(self.start + at));
-                let mut sum = L::load(sums.add(at));
-                let mut whole = 0;
-                for e in entries.clone() {
-                    let q = L::splat(list.a[e])
-                        .mul_add(slowness, half)
-                        .root()
-                        .add(L::splat(list.b[e]).mul_add(slowness, half).root());
-                    let trace = samples.offset(list.offset[e] as isize);
-                    if q.below(sure) == L::ALL {
-                        let (index, share) = q.split();
-                        let first = L::first(index);
-                        let (relative, fits) = L::relative(index, first, 1);
-                        let (low, high) = if fits {
-                            let window = L::window(trace.offset(first as isize));
-                            (
-                                L::pick(window, relative),
-                                L::pick(window, L::shifted(relative, 1)),
-                            )
-                        } else {
-                            (
-                                L::gather(trace, index),
-                                L::gather(trace, L::shifted(index, 1)),
-                            )
-                        };
-                        sum = L::splat(list.w[e]).mul_add(high.sub(low).mul_add(share, low), sum);
-                        whole += 1;
-                    } else {
-                        let lanes = self.valid_times::<L>(q, e, at);
-                        if lanes != 0 {
-                            let (index, share) = q.min(L::splat(end)).split();
-                            let (low, high) = (
-                                L::gather(trace, index),
-                                L::gather(trace, L::shifted(index, 1)),
-                            );
-                            let value = high.sub(low).mul_add(share, low).kept(lanes);
-                            sum = L::splat(list.w[e]).mul_add(value, sum);
-                            count(counts.add(at), lanes, L::COUNT);
-                        }
+            let half = L::load(row.half.as_ptr().add(self.start + at));
+            let slowness = L::load(row.slowness.as_ptr().add(self.start + at));
+            let mut sum = L::load(sums.add(at));
+            for e in entries {
+                let a = L::splat(*all_a.add(e)).mul_add(slowness, half);
+                let b = L::splat(*all_b.add(e)).mul_add(slowness, half);
+                let w = L::splat(*all_w.add(e));
+                let trace = samples.offset(*all_offsets.add(e) as isize);
+                let q = L::roots(a, b);
+                if q.below(sure) != L::ALL {
+                    not_whole += 1;
+                    let lanes = self.valid_times::<L>(q, e, at);
+                    if lanes != 0 {
+                        let (index, share) = q.min(L::splat(end)).split();
+                        let low = L::gather(trace, index);
+                        let high = L::gather(trace, L::shifted(index, 1));
+                        let value = high.sub(low).mul_add(share, low).kept(lanes);
+                        sum = w.mul_add(value, sum);
+                        count(counts.add(at), lanes, L::COUNT);
                     }
+                    continue;
                 }
-                sum.store(sums.add(at));
-                for lane in 0..L::COUNT {
-                    *counts.add(at + lane) += whole;
-                }
+                let (index, share) = q.split();
+                let first = L::first(index) - back;
+                let window = L::window(trace.offset(first as isize));
+                let (relative, fits) = match FITS {
+                    true => (L::shifted(index, -first), true),
+                    false => L::relative(index, first, 1),
+                };
+                let (low, high) = match fits {
+                    true => (
+                        L::pick(window, relative),
+                        L::pick(window, L::shifted(relative, 1)),
+                    ),
+                    false => (
+                        L::gather(trace, index),
+                        L::gather(trace, L::shifted(index, 1)),
+                    ),
+                };
+                sum = w.mul_add(high.sub(low).mul_add(share, low), sum);
+            }
+            sum.store(sums.add(at));
+            for lane in 0..L::COUNT {
+                *counts.add(at + lane) += count_all - not_whole;
             }
         }
     }
@@ -788,25 +954,31 @@ impl<T: Sample> Part<'_, T> {
         } = task.job;
         let imaging = &settings.imaging;
         let samples = batch.samples().as_ptr();
-        let dt = scene.dt_in as f32;
-        let begin = (scene.t_start / scene.dt_in) as f32;
         let end = (scene.samples - 1) as f32;
         let coarse = scene.spacing[0].max(scene.spacing[1]) as f32;
+        let is_dip = imaging.aperture == Aperture::Dip;
         // SAFETY: as the caller promises; indices are clamped to the trace, and its padding is longer than any taps.
         unsafe {
-            let zero = L::splat(0.0);
-            let one = L::splat(1.0);
-            for e in entries {
-                let trace = samples.offset(list.offset[e] as isize);
-                let geometry = batch.geometry[list.trace[e] as usize];
-                let apart = (geometry[0] - geometry[2]).hypot(geometry[1] - geometry[3]);
-                let distance = L::splat(list.distance[e]);
-                for vector in 0..self.vectors {
-                    let at = vector * L::COUNT;
-                    let here = self.start + at;
+            let (zero, one, last) = (L::splat(0.0), L::splat(1.0), L::splat(end));
+            let (sure, doubt) = (L::splat(end - DOUBT), L::splat(DOUBT));
+            let begin = L::splat((scene.t_start / scene.dt_in) as f32);
+            let dt = L::splat(scene.dt_in as f32);
+            let per_ramp = L::splat(1.0 / scene.mute_ramp as f32);
+            for vector in 0..self.vectors {
+                let at = vector * L::COUNT;
+                let here = self.start + at;
+                let half = L::load(row.half.as_ptr().add(here));
+                let slowness = L::load(row.slowness.as_ptr().add(here));
+                let v = L::load(row.v.as_ptr().add(here));
+                let t0 = half.root().add(half.root());
+                let stretched = t0.mul(L::splat(exact::STRETCH as f32));
+                let mut sum = L::load(sums.add(at));
+                let mut whole = 0;
+                for e in entries.clone() {
                     let mut lanes = L::ALL;
                     let mut w = L::splat(list.w[e]);
-                    if imaging.aperture == Aperture::Dip {
+                    if is_dip {
+                        let distance = L::splat(list.distance[e]);
                         lanes &= !L::load(row.radius.as_ptr().add(here)).below(distance);
                         if lanes == 0 {
                             continue;
@@ -815,60 +987,60 @@ impl<T: Sample> Part<'_, T> {
                         let share = into.mul(L::load(row.inverse_width.as_ptr().add(here)));
                         w = weights::cosine_tapers(share.max(zero).min(one));
                     }
-                    let half = L::load(row.half.as_ptr().add(here));
-                    let slowness = L::load(row.slowness.as_ptr().add(here));
-                    let legs = [
-                        L::splat(list.a[e]).mul_add(slowness, half).root(),
-                        L::splat(list.b[e]).mul_add(slowness, half).root(),
+                    let squares = [
+                        L::splat(list.a[e]).mul_add(slowness, half),
+                        L::splat(list.b[e]).mul_add(slowness, half),
                     ];
-                    let total = legs[0].add(legs[1]);
-                    let q = total.sub(L::splat(begin));
-                    let t0 = half.root().add(half.root());
+                    let total = L::roots(squares[0], squares[1]);
+                    let q = total.sub(begin);
                     if imaging.mute == Mute::Stretch {
-                        lanes &= !t0.mul(L::splat(exact::STRETCH as f32)).below(total);
+                        lanes &= !stretched.below(total);
+                        if lanes == 0 {
+                            continue;
+                        }
                     }
-                    if lanes == 0 {
-                        continue;
+                    if q.below(sure) & !q.below(doubt) != L::ALL {
+                        lanes &= self.valid_times::<L>(q, e, at);
+                        if lanes == 0 {
+                            continue;
+                        }
                     }
-                    lanes &= self.valid_times::<L>(q, e, at);
-                    if lanes == 0 {
-                        continue;
-                    }
-                    let seconds = total.mul(L::splat(dt));
+                    let seconds = total.mul(dt);
                     if imaging.mute == Mute::Outer {
-                        let earliest = apart / scene.v_mute as f32;
-                        let ramp = seconds
-                            .sub(L::splat(earliest))
-                            .mul(L::splat(1.0 / scene.mute_ramp as f32));
+                        let ramp = seconds.sub(L::splat(list.earliest[e])).mul(per_ramp);
                         w = w.mul(ramp.max(zero).min(one));
                     }
-                    let v = L::load(row.v.as_ptr().add(here));
                     if imaging.has_spreading {
-                        w = weights::divided(w, v.mul(seconds));
+                        w = w.div(v.mul(seconds));
                     }
                     if imaging.has_obliquity {
-                        w = w.mul(weights::divided(t0, total));
+                        w = w.mul(t0.div(total));
                     }
                     if imaging.anti_alias == AntiAlias::Weight {
-                        w = w.mul(weights::anti_alias(
-                            L::splat(list.lateral[e]),
-                            v,
-                            seconds,
-                            coarse,
-                        ));
+                        let lateral = L::splat(list.lateral[e]);
+                        w = w.mul(weights::anti_alias(lateral, v, seconds, coarse));
                     }
-                    let clamped = q.max(zero).min(L::splat(end));
+                    let trace = samples.offset(list.offset[e] as isize);
+                    let clamped = q.max(zero).min(last);
                     let value = match imaging.anti_alias {
                         AntiAlias::Triangle => {
+                            let legs = squares.map(|square| square.root());
                             let half_lengths = self.triangles(e, legs, here, coarse);
                             self.smoothed::<L>(trace, clamped, half_lengths)
                         }
                         _ => interpolated::<L, T>(imaging.interpolation, trace, clamped),
                     };
-                    w.kept(lanes)
-                        .mul_add(value, L::load(sums.add(at)))
-                        .store(sums.add(at));
-                    count(counts.add(at), lanes, L::COUNT);
+                    if lanes == L::ALL {
+                        whole += 1;
+                    } else {
+                        w = w.kept(lanes);
+                        count(counts.add(at), lanes, L::COUNT);
+                    }
+                    sum = w.mul_add(value, sum);
+                }
+                sum.store(sums.add(at));
+                for lane in 0..L::COUNT {
+                    *counts.add(at + lane) += whole;
                 }
             }
         }
@@ -939,6 +1111,53 @@ unsafe fn count(counts: *mut u32, lanes: u32, width: usize) {
     }
 }
 
+/// Samples around the lanes' places. Methods and not closures: what is no inlined function of its own passes registers through
+/// memory.
+#[derive(Clone, Copy)]
+struct Taps<L: Lanes, T> {
+    trace: *const T,
+    index: L::Index,
+    relative: L::Index,
+    window: L::Window,
+    fits: bool,
+    /// Samples of the window before the place.
+    back: i32,
+}
+
+impl<L: Lanes, T: Sample> Taps<L, T> {
+    /// # Safety
+    /// As for `interpolated`.
+    #[inline(always)]
+    unsafe fn new(trace: *const T, index: L::Index, back: i32, count: i32) -> Self {
+        // SAFETY: as the caller promises.
+        unsafe {
+            let first = L::first(index);
+            let (relative, fits) = L::relative(index, first, count - 1);
+            Taps {
+                trace,
+                index,
+                relative,
+                window: L::window(trace.offset((first - back) as isize)),
+                fits,
+                back,
+            }
+        }
+    }
+
+    /// # Safety
+    /// As for `interpolated`.
+    #[inline(always)]
+    unsafe fn tap(&self, k: i32) -> L {
+        // SAFETY: as the caller promises.
+        unsafe {
+            match self.fits {
+                true => L::pick(self.window, L::shifted(self.relative, k)),
+                false => L::gather(self.trace, L::shifted(self.index, k - self.back)),
+            }
+        }
+    }
+}
+
 /// A trace between its samples, at places from 0 to its last one.
 ///
 /// # Safety
@@ -951,35 +1170,28 @@ unsafe fn interpolated<L: Lanes, T: Sample>(
 ) -> L {
     // SAFETY: as the caller promises.
     unsafe {
-        let rounded = match interpolation {
-            Interpolation::Nearest => q.add(L::splat(0.5)),
-            _ => q,
-        };
-        let (index, share) = rounded.split();
-        let first = L::first(index);
-        let (back, taps) = match interpolation {
-            Interpolation::Nearest => (0, 1),
-            Interpolation::Linear => (0, 2),
-            Interpolation::Cubic => (1, 4),
-            Interpolation::Sinc8 => (3, 8),
-        };
-        let (relative, fits) = L::relative(index, first, taps - 1);
-        let window = L::window(trace.offset((first - back) as isize));
-        let tap = |k: i32| match fits {
-            true => L::pick(window, L::shifted(relative, k)),
-            false => L::gather(trace, L::shifted(index, k - back)),
-        };
         match interpolation {
-            Interpolation::Nearest => tap(0),
-            Interpolation::Linear => {
-                let low = tap(0);
-                tap(1).sub(low).mul_add(share, low)
+            Interpolation::Nearest => {
+                let (index, _) = q.add(L::splat(0.5)).split();
+                Taps::<L, T>::new(trace, index, 0, 1).tap(0)
             }
-            Interpolation::Cubic => weights::cubic(share, [tap(0), tap(1), tap(2), tap(3)]),
+            Interpolation::Linear => {
+                let (index, share) = q.split();
+                let taps = Taps::<L, T>::new(trace, index, 0, 2);
+                let low = taps.tap(0);
+                taps.tap(1).sub(low).mul_add(share, low)
+            }
+            Interpolation::Cubic => {
+                let (index, share) = q.split();
+                let taps = Taps::<L, T>::new(trace, index, 1, 4);
+                weights::cubic(share, [taps.tap(0), taps.tap(1), taps.tap(2), taps.tap(3)])
+            }
             Interpolation::Sinc8 => {
+                let (index, share) = q.split();
+                let taps = Taps::<L, T>::new(trace, index, 3, 8);
                 let mut sum = L::splat(0.0);
                 for (k, w) in weights::sinc(share).into_iter().enumerate() {
-                    sum = w.mul_add(tap(k as i32), sum);
+                    sum = w.mul_add(taps.tap(k as i32), sum);
                 }
                 sum
             }

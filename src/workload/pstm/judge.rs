@@ -197,7 +197,7 @@ impl Slice {
             Slice::Crossline(i) => (
                 format!("inline_{i}"),
                 format!("inline {i}, x = {} m", i as f64 * dx),
-                labels("y, m", "time, ms"),
+                labels("y (m)", "time (ms)"),
                 y,
                 times,
                 ny,
@@ -206,7 +206,7 @@ impl Slice {
             Slice::Inline(j) => (
                 format!("crossline_{j}"),
                 format!("crossline {j}, y = {} m", j as f64 * dy),
-                labels("x, m", "time, ms"),
+                labels("x (m)", "time (ms)"),
                 x,
                 times,
                 nx,
@@ -215,7 +215,7 @@ impl Slice {
             Slice::Time(t) => (
                 format!("timeslice_{}ms", ms(t)),
                 format!("time slice at {} ms", ms(t)),
-                labels("x, m", "y, m"),
+                labels("x (m)", "y (m)"),
                 x,
                 y,
                 nx,
@@ -225,7 +225,7 @@ impl Slice {
         PictureRecord {
             file,
             title,
-            unit: "amplitude".into(),
+            unit: "sum".into(),
             x_label,
             y_label,
             x_range,
@@ -248,6 +248,7 @@ pub(super) fn pictures(scene: &Scene, output: &Array) -> Vec<Picture> {
         sum
     };
     let (image, fold) = (stacked(image), stacked(fold));
+    let [_, _, nt] = scene.shape;
     let largest = percentile(&image);
     let mut all: Vec<Picture> = slices(scene)
         .into_iter()
@@ -273,6 +274,20 @@ pub(super) fn pictures(scene: &Scene, output: &Array) -> Vec<Picture> {
             ..middle.record(scene)
         },
         values: middle.values(scene, &fold),
+    });
+    // The largest of every pillar, in each time's place, so that one slice shows it.
+    let highest: Vec<f32> = (fold.chunks_exact(nt))
+        .flat_map(|row| std::iter::repeat_n(row.iter().fold(0.0_f32, |m, v| m.max(*v)), nt))
+        .collect();
+    all.push(Picture {
+        record: PictureRecord {
+            file: "fold_map_largest".into(),
+            title: "fold, largest of all times".into(),
+            unit: "traces".into(),
+            scale: (0.0, f64::from(most)),
+            ..middle.record(scene)
+        },
+        values: middle.values(scene, &highest),
     });
     all
 }

@@ -151,12 +151,20 @@ pub(super) trait Lanes: Copy {
     unsafe fn add(self, other: Self) -> Self;
     unsafe fn sub(self, other: Self) -> Self;
     unsafe fn mul(self, other: Self) -> Self;
+    unsafe fn div(self, other: Self) -> Self;
     /// self·a + b, rounded once where the processor can.
     unsafe fn mul_add(self, a: Self, b: Self) -> Self;
     unsafe fn min(self, other: Self) -> Self;
     unsafe fn max(self, other: Self) -> Self;
     /// Of a positive number, to an ulp.
     unsafe fn root(self) -> Self;
+    /// The sum of two roots, which keep different units of the processor busy where it has them.
+    unsafe fn roots(a: Self, b: Self) -> Self;
+    /// Those of the set, from the first place on; all N places may be overwritten.
+    unsafe fn packed(self, lanes: u32, to: *mut f32);
+    unsafe fn packed_index(index: Self::Index, lanes: u32, to: *mut i32);
+    /// From `from`, counting up.
+    unsafe fn counted(from: i32) -> Self::Index;
     /// Lanes with self < other.
     unsafe fn below(self, other: Self) -> u32;
     /// 0 in other lanes.
@@ -202,6 +210,20 @@ pub(super) trait Lanes: Copy {
     }
 }
 
+/// # Safety
+/// As many places as there are lanes in the set.
+#[inline(always)]
+unsafe fn pack<V: Copy>(all: &[V; 16], mut lanes: u32, mut to: *mut V) {
+    while lanes != 0 {
+        // SAFETY: as the caller promises.
+        unsafe {
+            to.write(all[lanes.trailing_zeros() as usize & 15]);
+            to = to.add(1);
+        }
+        lanes &= lanes - 1;
+    }
+}
+
 /// Eight lanes in plain Rust.
 #[derive(Clone, Copy)]
 pub(super) struct Portable([f32; 8]);
@@ -241,6 +263,10 @@ impl Lanes for Portable {
         self.zip(other, |a, b| a - b)
     }
     #[inline(always)]
+    unsafe fn div(self, other: Portable) -> Portable {
+        self.zip(other, |a, b| a / b)
+    }
+    #[inline(always)]
     unsafe fn mul(self, other: Portable) -> Portable {
         self.zip(other, |a, b| a * b)
     }
@@ -260,6 +286,28 @@ impl Lanes for Portable {
     #[inline(always)]
     unsafe fn root(self) -> Portable {
         Portable(self.0.map(f32::sqrt))
+    }
+    #[inline(always)]
+    unsafe fn roots(a: Portable, b: Portable) -> Portable {
+        // SAFETY: as the caller promises.
+        unsafe { a.root().add(b.root()) }
+    }
+    #[inline(always)]
+    unsafe fn packed(self, lanes: u32, to: *mut f32) {
+        unsafe { pack(&self.to_array(), lanes, to) }
+    }
+    #[inline(always)]
+    unsafe fn packed_index(index: Self::Index, lanes: u32, to: *mut i32) {
+        let mut all = [0; 16];
+        unsafe {
+            Self::stored(index, all.as_mut_ptr());
+            pack(&all, lanes, to);
+        }
+    }
+    #[inline(always)]
+    unsafe fn counted(from: i32) -> Self::Index {
+        let all: [i32; 16] = std::array::from_fn(|i| from + i as i32);
+        unsafe { Self::indices(all.as_ptr()) }
     }
     #[inline(always)]
     unsafe fn below(self, other: Portable) -> u32 {
@@ -358,6 +406,10 @@ mod x86 {
             F32x8(unsafe { _mm256_sub_ps(self.0, other.0) })
         }
         #[inline(always)]
+        unsafe fn div(self, other: F32x8) -> F32x8 {
+            F32x8(unsafe { _mm256_div_ps(self.0, other.0) })
+        }
+        #[inline(always)]
         unsafe fn mul(self, other: F32x8) -> F32x8 {
             F32x8(unsafe { _mm256_mul_ps(self.0, other.0) })
         }
@@ -376,6 +428,27 @@ mod x86 {
         #[inline(always)]
         unsafe fn root(self) -> F32x8 {
             F32x8(unsafe { _mm256_sqrt_ps(self.0) })
+        }
+        #[inline(always)]
+        unsafe fn roots(a: F32x8, b: F32x8) -> F32x8 {
+            unsafe { a.root().add(b.root()) }
+        }
+        #[inline(always)]
+        unsafe fn packed(self, lanes: u32, to: *mut f32) {
+            unsafe { super::pack(&self.to_array(), lanes, to) }
+        }
+        #[inline(always)]
+        unsafe fn packed_index(index: Self::Index, lanes: u32, to: *mut i32) {
+            let mut all = [0; 16];
+            unsafe {
+                Self::stored(index, all.as_mut_ptr());
+                super::pack(&all, lanes, to);
+            }
+        }
+        #[inline(always)]
+        unsafe fn counted(from: i32) -> Self::Index {
+            let all: [i32; 16] = std::array::from_fn(|i| from + i as i32);
+            unsafe { Self::indices(all.as_ptr()) }
         }
         #[inline(always)]
         unsafe fn below(self, other: F32x8) -> u32 {
@@ -492,6 +565,10 @@ mod x86 {
             F32x16(unsafe { _mm512_sub_ps(self.0, other.0) })
         }
         #[inline(always)]
+        unsafe fn div(self, other: F32x16) -> F32x16 {
+            F32x16(unsafe { _mm512_div_ps(self.0, other.0) })
+        }
+        #[inline(always)]
         unsafe fn mul(self, other: F32x16) -> F32x16 {
             F32x16(unsafe { _mm512_mul_ps(self.0, other.0) })
         }
@@ -519,6 +596,30 @@ mod x86 {
                     half,
                     root,
                 ))
+            }
+        }
+        #[inline(always)]
+        unsafe fn roots(a: F32x16, b: F32x16) -> F32x16 {
+            // One by the divider, one by multiplications: a tenth quicker than two of either (2.35 against 2.55 and 2.69 ns for a
+            // whole step of the kernel on an AMD EPYC of family 26).
+            unsafe { F32x16(_mm512_add_ps(_mm512_sqrt_ps(a.0), b.root().0)) }
+        }
+        #[inline(always)]
+        unsafe fn packed(self, lanes: u32, to: *mut f32) {
+            // Not the form that stores: it is microcode on some processors.
+            unsafe { _mm512_storeu_ps(to, _mm512_maskz_compress_ps(lanes as u16, self.0)) }
+        }
+        #[inline(always)]
+        unsafe fn packed_index(index: __m512i, lanes: u32, to: *mut i32) {
+            unsafe {
+                _mm512_storeu_si512(to.cast(), _mm512_maskz_compress_epi32(lanes as u16, index));
+            }
+        }
+        #[inline(always)]
+        unsafe fn counted(from: i32) -> __m512i {
+            unsafe {
+                let ramp = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+                _mm512_add_epi32(ramp, _mm512_set1_epi32(from))
             }
         }
         #[inline(always)]

@@ -22,6 +22,12 @@ pub(super) const BEFORE: usize = 16;
 /// Zeros after it: a window of 32 samples may begin at the last one.
 const AFTER: usize = 48;
 
+/// Traces of a vector at most.
+const WIDEST: usize = 16;
+
+/// No grid is as wide (Scene::check).
+const FAR: f32 = 1e15;
+
 /// Traces that are read and cached together: neighbours in the file are neighbours in the field.
 pub(super) const CHUNK: usize = 8;
 
@@ -278,6 +284,8 @@ pub(super) struct Batch<T> {
     pub(super) traces: Vec<u32>,
     /// sx, sy, rx, ry.
     pub(super) geometry: Vec<[f32; 4]>,
+    /// The same by component, filled up to a whole number of vectors with what is far from everything.
+    pub(super) components: [Vec<f32>; 4],
     /// Of each trace's first sample.
     pub(super) offsets: Vec<i32>,
     samples: Vec<T>,
@@ -289,6 +297,7 @@ impl<T: Sample> Batch<T> {
         Batch {
             traces: vec![],
             geometry: vec![],
+            components: Default::default(),
             offsets: vec![],
             samples: vec![],
             mapped: None,
@@ -316,6 +325,11 @@ impl<T: Sample> Batch<T> {
         self.geometry.clear();
         self.geometry
             .extend(traces.iter().map(|t| geometry[*t as usize]));
+        for (c, component) in self.components.iter_mut().enumerate() {
+            component.clear();
+            component.extend(self.geometry.iter().map(|g| g[c]));
+            component.resize(component.len().next_multiple_of(WIDEST), FAR);
+        }
         self.offsets.clear();
         self.samples.clear();
     }

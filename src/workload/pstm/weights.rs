@@ -35,32 +35,6 @@ pub(super) unsafe fn cosine_tapers<L: Lanes>(u: L) -> L {
     }
 }
 
-/// The same of one number.
-#[inline(always)]
-pub(super) fn cosine_taper(u: f32) -> f32 {
-    let x = u.clamp(0.0, 1.0) - 0.5;
-    let square = x * x;
-    let sum = SINE[..5]
-        .iter()
-        .rev()
-        .fold(SINE[5], |sum, term| sum * square + term);
-    0.5 - 0.5 * x * sum
-}
-
-/// # Safety
-/// The processor has L's features.
-#[inline(always)]
-pub(super) unsafe fn divided<L: Lanes>(a: L, b: L) -> L {
-    // SAFETY: as the caller promises.
-    unsafe {
-        let (mut a, b) = (a.to_array(), b.to_array());
-        for (a, b) in a.iter_mut().zip(b) {
-            *a /= b;
-        }
-        L::load(a.as_ptr())
-    }
-}
-
 /// WORKLOADS §2a, `upstream_weight`: how much of the dominant frequency lies below what the grid can hold.
 ///
 /// # Safety
@@ -69,8 +43,8 @@ pub(super) unsafe fn divided<L: Lanes>(a: L, b: L) -> L {
 pub(super) unsafe fn anti_alias<L: Lanes>(lateral: L, v: L, seconds: L, coarse: f32) -> L {
     // SAFETY: as the caller promises.
     unsafe {
-        let sine = divided(lateral, v.mul(seconds)).min(L::splat(1.0));
-        let by_grid = divided(sine.mul(L::splat(4.0 * coarse * DOMINANT as f32)), v);
+        let sine = lateral.div(v.mul(seconds)).min(L::splat(1.0));
+        let by_grid = sine.mul(L::splat(4.0 * coarse * DOMINANT as f32)).div(v);
         let share = by_grid.max(L::splat((DOMINANT / HIGHEST) as f32));
         let w = L::splat(1.0).sub(share).max(L::splat(0.0));
         let applies = L::ALL & !sine.below(L::splat(0.01)) & !seconds.below(L::splat(1e-3));
@@ -84,12 +58,14 @@ pub(super) unsafe fn anti_alias<L: Lanes>(lateral: L, v: L, seconds: L, coarse: 
 pub(super) unsafe fn cubic<L: Lanes>(f: L, taps: [L; 4]) -> L {
     // SAFETY: as the caller promises.
     unsafe {
-        let n = |v: f32| L::splat(v);
         // As exact::cubic_weights, by powers of f.
         let [a, b, c, d] = taps;
-        let one = c.sub(a).mul(n(0.5));
-        let two = a.sub(b.mul(n(2.5))).add(c.mul(n(2.0))).sub(d.mul(n(0.5)));
-        let three = b.sub(c).mul(n(1.5)).add(d.sub(a).mul(n(0.5)));
+        let one = c.sub(a).mul(L::splat(0.5));
+        let two = a
+            .sub(b.mul(L::splat(2.5)))
+            .add(c.mul(L::splat(2.0)))
+            .sub(d.mul(L::splat(0.5)));
+        let three = b.sub(c).mul(L::splat(1.5)).add(d.sub(a).mul(L::splat(0.5)));
         three.mul_add(f, two).mul_add(f, one).mul_add(f, b)
     }
 }
@@ -144,7 +120,6 @@ mod tests {
         for i in 0..=100 {
             let u = i as f32 / 100.0;
             let exact = 0.5 * (1.0 + (PI * f64::from(u)).cos());
-            assert!((f64::from(cosine_taper(u)) - exact).abs() < 3e-7, "{u}");
             // SAFETY: portable lanes need nothing.
             let lanes = unsafe { cosine_tapers(Portable::splat(u)).to_array() };
             assert!((f64::from(lanes[0]) - exact).abs() < 3e-7, "{u}");
