@@ -793,6 +793,7 @@ fn phase(name: &str, kind: &str, title: &str, after: &[&str]) -> Phase {
         keep: Keep::Best,
         hypothesis: None,
         criteria: vec![],
+        accuracy: None,
     }
 }
 

@@ -111,13 +111,16 @@ pub struct Picture {
 /// The plan's `problem:` mapping: preset, seed, sizes, external arrays.
 pub type Problem = [(String, Value)];
 
+/// A built-in with its input in memory, or what is wrong with the problem.
+pub type Loaded = Result<Box<dyn Workload>, String>;
+
 /// An entry of the registry.
 #[derive(Debug)]
 pub struct WorkloadEntry {
     pub name: &'static str,
     pub declare: fn() -> Declaration,
     /// Generates or reads the input. The text says what is wrong with the problem.
-    pub load: fn(&Problem, &Surroundings) -> Result<Box<dyn Workload>, String>,
+    pub load: fn(&Problem, &Surroundings) -> Loaded,
 }
 
 /// What a workload may need of the campaign that runs it.

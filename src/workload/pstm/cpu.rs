@@ -482,7 +482,7 @@ impl<T: Sample> Task<'_, T> {
     ) {
         let settings = self.job.settings;
         let mut local = Row::default();
-        for p in 0..pillars.len() {
+        for (p, pillar) in pillars.iter().enumerate() {
             let list = &scratch.lists[p];
             for from in (0..times.len()).step_by(self.stretch::<L>()) {
                 let to = room.min(from + self.stretch::<L>());
@@ -498,7 +498,7 @@ impl<T: Sample> Task<'_, T> {
                     task: self,
                     list,
                     row,
-                    pillar: pillars[p],
+                    pillar: *pillar,
                     start,
                     first_time: times.start + from,
                     vectors: (to - from) / L::COUNT,
@@ -602,7 +602,7 @@ impl<T: Sample> Task<'_, T> {
         let stretch = settings.group[2];
         let mut vectors = vec![0.0_f32; stretch * L::COUNT];
         let mut local = Row::default();
-        for p in 0..pillars.len() {
+        for (p, pillar) in pillars.iter().enumerate() {
             let count = scratch.lists[p].trace.len();
             if count == 0 {
                 continue;
@@ -621,7 +621,7 @@ impl<T: Sample> Task<'_, T> {
                     task: self,
                     list: &scratch.padded,
                     row,
-                    pillar: pillars[p],
+                    pillar: *pillar,
                     start,
                     first_time: times.start + from,
                     vectors: 0,

@@ -237,7 +237,7 @@ fn stored_precisions_and_steps_stay_within_their_limits_on_gpus() {
             (("precision", text("bf16_storage")), 1e-4, 5e-3),
             (("time_step", int(2)), 1e-6, 1e-2),
         ] {
-            let output = survey.on(&device, &[settings.clone()]);
+            let output = survey.on(&device, std::slice::from_ref(&settings));
             let off = rel_l2(judge::parts(&output).0, &image);
             assert!(off > low && off < high, "{name} {settings:?}: {off:e}");
         }

@@ -151,8 +151,11 @@ fn the_laptop_image_agrees_too() {
     }
 }
 
-/// Every choice that changes the image: (settings, the same for the definition, the largest distance).
-fn choices() -> Vec<(Vec<(&'static str, Value)>, Imaging, f64)> {
+/// Settings, the same for the definition, and the largest distance.
+type Choice = (Vec<(&'static str, Value)>, Imaging, f64);
+
+/// Every choice that changes the image.
+fn choices() -> Vec<Choice> {
     let of = |name: &'static str, value: &str, imaging: Imaging, most: f64| {
         (vec![time(), (name, text(value))], imaging, most)
     };
