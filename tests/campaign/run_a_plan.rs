@@ -279,7 +279,7 @@ fn the_migration_plan_runs_whole_and_shows_what_changes_the_image() {
     }
 }
 
-/// Its traces are ten times the budget for traces, caches and tiles; the limit leaves the image beside it, and some for threads.
+/// Its traces are ten times the budget for traces, caches and loads; image, fold and the writing of the store come on top.
 #[test]
 fn a_problem_ten_times_larger_than_memory_stays_within_its_budget() {
     let plan = "
@@ -288,7 +288,6 @@ workload:
   builtin: pstm
   problem: {preset: tiny, ntx: 80, nty: 80, spacing: 6.25, memory: 640 KiB}
 accuracy: {against: exact, limits: {rel_l2: 1e-5, fold_mismatch: 0}}
-limits: {peak_memory: 1500 KiB}
 protocol: {blocks: {min: 8, max: 8}, time_limit: 20s}
 baseline: {axis: time, trace_batch: 8, tile_x: 6, tile_y: 6}
 phases:
@@ -302,18 +301,24 @@ phases:
       zero_copy: {io: zero_copy}
 ";
     let bed = Bed::new(plan);
-    let report = bed.report();
-    let traces = 80 * 80 * 272 * 4;
-    assert!(traces > 10 * 640 * 1024);
-    for name in [
-        "ways / reference",
-        "ways / ahead",
-        "ways / in_flight",
-        "ways / zero_copy",
-    ] {
-        let row = rows(&report, name)[0];
-        for trouble in ["over limit", "inaccurate", "failed", "unsupported"] {
-            assert!(!row.contains(trouble), "{row}");
-        }
+    let output = bed.run(&["run", "plan.yaml", "--json"]);
+    assert!(
+        matches!(output.status.code(), Some(0 | 3 | 4)),
+        "{}",
+        said(&output)
+    );
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let (budget, traces) = (640 * 1024_u64, 80 * 80 * 272 * 4_u64);
+    assert!(traces > 10 * budget);
+    let trials = told["trials"].as_array().unwrap();
+    for name in ["reference", "ahead", "in_flight", "zero_copy"] {
+        let trial = trials.iter().find(|t| t["name"] == name).unwrap();
+        let peak = trial["host_peak"].as_u64().unwrap();
+        assert!(peak < budget + 400 * 1024, "{name}: {peak} bytes");
+        let verdict = trial["verdict"].as_str().unwrap();
+        assert!(
+            !["inaccurate", "failed", "unsupported"].contains(&verdict),
+            "{name}: {verdict}"
+        );
     }
 }

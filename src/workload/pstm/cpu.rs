@@ -224,22 +224,29 @@ impl<T: Sample> Task<'_, T> {
         let pillars: Vec<[usize; 2]> = (self.pillars.x.clone())
             .flat_map(|x| self.pillars.y.clone().map(move |y| [x, y]))
             .collect();
+        // Only a trace that gives to all of them needs all of their lists.
+        let at_once = match self.job.settings.traversal {
+            Traversal::TraceScatter => pillars.len(),
+            Traversal::TileGather => 1,
+        };
         for (times, radius) in self.segments {
             let room = times.len().next_multiple_of(WIDEST);
-            // SAFETY: as the caller promises.
-            unsafe {
-                self.begin::<L>(scratch, &pillars, times, *radius, room);
-                match (self.job.settings.axis, self.job.settings.traversal) {
-                    (Axis::Traces, _) => self.over_traces::<L>(scratch, &pillars, times, room),
-                    (Axis::Time, Traversal::TileGather) => {
-                        self.gather::<L>(scratch, &pillars, times, room)
-                    }
-                    (Axis::Time, Traversal::TraceScatter) => {
-                        self.scatter::<L>(scratch, &pillars, times, room)
+            for pillars in pillars.chunks(at_once) {
+                // SAFETY: as the caller promises.
+                unsafe {
+                    self.begin::<L>(scratch, pillars, times, *radius, room);
+                    match (self.job.settings.axis, self.job.settings.traversal) {
+                        (Axis::Traces, _) => self.over_traces::<L>(scratch, pillars, times, room),
+                        (Axis::Time, Traversal::TileGather) => {
+                            self.gather::<L>(scratch, pillars, times, room);
+                        }
+                        (Axis::Time, Traversal::TraceScatter) => {
+                            self.scatter::<L>(scratch, pillars, times, room);
+                        }
                     }
                 }
+                self.end(scratch, pillars, times, room);
             }
-            self.end(scratch, &pillars, times, room);
         }
     }
 

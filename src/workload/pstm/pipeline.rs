@@ -4,7 +4,7 @@
 use super::exact;
 use super::lanes::Sample;
 use super::scene::Scene;
-use super::settings::{Aperture, Io, Settings};
+use super::settings::{Aperture, Io, Settings, TileOrder, Traversal};
 use super::store::{Batch, CHUNK, Cache, Counters, Mapped, Store};
 use super::tiles::{Field, Tile, tiles};
 use crate::trial::Ending;
@@ -12,6 +12,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+/// Of a trace of a load: number, offset, geometry as it is and by component.
+const PLACE_BYTES: usize = 40;
+
+/// Of a trace in the list of a pillar.
+const LISTED_BYTES: usize = 32;
 
 /// Which load this is of which tile.
 #[derive(Clone, Copy, Debug)]
@@ -127,7 +133,15 @@ impl<T: Sample> Pipeline<T> {
         let budget = scene.memory.0 * settings.memory_percent as u64 / 100;
         let cache_bytes = budget * settings.cache_percent as u64 / 100;
         let lanes = settings.tiles_in_flight * (settings.prefetch + 1) * settings.bins_in_flight;
-        let trace = (stores.first().map_or(0, |s| s.stride) * T::BYTES + 24) as u64;
+        // Of a trace on its way: its samples, its place, and its entry in the list of every pillar that a thread has at hand.
+        let stride = stores.first().map_or(0, |s| s.stride);
+        let pillars = match settings.traversal {
+            Traversal::TraceScatter => settings.group[0] * settings.group[1],
+            Traversal::TileGather => 1,
+        };
+        let listed = LISTED_BYTES * settings.threads * pillars;
+        let room = (budget - cache_bytes) / lanes as u64;
+        let capacity = |samples: usize| (room / (samples + PLACE_BYTES + listed) as u64) as usize;
         let mut mapped = vec![];
         let capacity = match settings.io {
             Io::ZeroCopy => {
@@ -137,12 +151,9 @@ impl<T: Sample> Pipeline<T> {
                     }
                     mapped.push(store.map().map_err(unsupported)?);
                 }
-                usize::MAX
+                capacity(0).max(CHUNK)
             }
-            _ => (((budget - cache_bytes) / lanes as u64 / trace) as usize).clamp(
-                CHUNK,
-                i32::MAX as usize / stores.first().map_or(1, |s| s.stride),
-            ),
+            _ => capacity(stride * T::BYTES).clamp(CHUNK, i32::MAX as usize / stride.max(1)),
         };
         let pipeline = Pipeline {
             scene: scene.clone(),
@@ -170,7 +181,7 @@ impl<T: Sample> Pipeline<T> {
                 settings.tiles_in_flight, settings.tile[0], settings.tile[1]
             ));
         }
-        if settings.tile_order != super::settings::TileOrder::RowMajor && tiles < 3 {
+        if settings.tile_order != TileOrder::RowMajor && tiles < 3 {
             return Some(format!(
                 "tile_order: there is no other way through {tiles} tiles"
             ));

@@ -144,10 +144,10 @@ impl<T: Sample> Mapped<T> {
 }
 
 /// Traces that are made or read at once.
-const AT_ONCE: usize = 256;
+const AT_ONCE: usize = 64;
 
 fn write<T: Sample>(scene: &Scene, bin: usize, file: &File, stride: usize) -> Result<(), String> {
-    let mut out = BufWriter::with_capacity(1 << 20, file);
+    let mut out = BufWriter::with_capacity(1 << 16, file);
     let said = |e: io::Error| e.to_string();
     let padded = |trace: &[f32]| {
         let mut bytes = vec![0; BEFORE * T::BYTES];
@@ -347,6 +347,8 @@ impl<T: Sample> Batch<T> {
     ) -> Result<(), String> {
         self.begin(traces, geometry);
         let stride = store.stride;
+        // No more than it takes: what grows by doubling would be over its budget.
+        self.samples.reserve_exact(traces.len() * stride);
         let mut rest = traces;
         while let [first, ..] = *rest {
             let chunk = first as usize / CHUNK;
