@@ -4,6 +4,7 @@ pub mod command;
 pub mod files;
 mod kernel;
 mod random;
+mod reduce;
 mod template;
 
 use crate::array::Array;
@@ -152,4 +153,4 @@ pub fn find(name: &str) -> Option<&'static WorkloadEntry> {
 }
 
 /// Every built-in workload. To add one: its folder here, its folder in `kernels/`, and a line here.
-pub static WORKLOADS: &[WorkloadEntry] = &[beamform3d::ENTRY];
+pub static WORKLOADS: &[WorkloadEntry] = &[beamform3d::ENTRY, reduce::ENTRY];
