@@ -89,7 +89,10 @@ impl Geometry {
     /// From patches `[patch][re, im][slot]` to points.
     pub(super) fn scatter(&self, first_patch: usize, patches: &[f32], image: &mut [[f32; 2]]) {
         let order = &self.order[first_patch * PATCH..];
-        for (values, points) in patches.chunks_exact(2 * PATCH).zip(order.chunks_exact(PATCH)) {
+        for (values, points) in patches
+            .chunks_exact(2 * PATCH)
+            .zip(order.chunks_exact(PATCH))
+        {
             let (re, im) = values.split_at(PATCH);
             for ((re, im), point) in re.iter().zip(im).zip(points) {
                 if *point != EMPTY {
@@ -150,7 +153,11 @@ mod tests {
                 points.sort_unstable();
                 let all: Vec<u32> = (0..(shape[0] * shape[1]) as u32).collect();
                 assert_eq!(points, all, "{shape:?} {patch:?}");
-                assert!(slots.iter().all(|(p, near)| *p == EMPTY || *p as usize == *near));
+                assert!(
+                    slots
+                        .iter()
+                        .all(|(p, near)| *p == EMPTY || *p as usize == *near)
+                );
             }
         }
     }

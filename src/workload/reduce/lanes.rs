@@ -137,7 +137,9 @@ pub(super) trait Lanes: Copy {
             let halves = u.add(u).add(rounder).sub(rounder);
             let rest = halves.neg_mul_add(Self::splat(0.5), u);
             // An odd half turns the sign: 1 − 2·halves².
-            let sign = halves.mul(halves).neg_mul_add(Self::splat(2.0), Self::splat(1.0));
+            let sign = halves
+                .mul(halves)
+                .neg_mul_add(Self::splat(2.0), Self::splat(1.0));
             let q = rest.mul(rest);
             let (mut cosine, mut sine) = (Self::splat(COSINE[6]), Self::splat(SINE[6]));
             for i in (0..6).rev() {

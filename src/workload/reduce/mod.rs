@@ -103,9 +103,7 @@ impl Workload for Beamformer {
     /// configuration: a shortcut shows as a faster run, not as less work.
     fn work(&self, _configuration: &Configuration) -> Option<Work> {
         let scene = &*self.scene;
-        let active = *self
-            .active
-            .get_or_init(|| exact::active_fraction(scene));
+        let active = *self.active.get_or_init(|| exact::active_fraction(scene));
         let (frames, points) = (scene.frames.len() as f64, scene.points.len() as f64);
         let (receivers, transmits) = (scene.elements.len() as f64, scene.sources.len() as f64);
         let sides = points * (receivers + active * transmits);

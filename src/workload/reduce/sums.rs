@@ -34,12 +34,17 @@ pub(super) struct Task<'a> {
     pub(super) parts: &'a mut [f32],
 }
 
+/// A cache line: a vector that begins within one is loaded in two halves.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+struct Line([f32; PATCH]);
+
 /// Room that a task needs, made once a thread.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     /// `[patch][receiver]` and `[patch][transmit]` entries.
-    receive: Vec<f32>,
-    transmit: Vec<f32>,
+    receive: Vec<Line>,
+    transmit: Vec<Line>,
     /// Least and largest delay of each of them.
     receive_spans: Vec<[f32; 2]>,
     transmit_spans: Vec<[f32; 2]>,
@@ -51,13 +56,13 @@ pub(super) struct Scratch {
 /// Beamforms a task with the chosen instruction set.
 pub(super) fn run<T: Trace>(job: &Job<'_, T>, task: &mut Task<'_>, scratch: &mut Scratch) {
     let settings = job.settings;
-    // SAFETY: `Settings` chose a set that the processor has, and windows only with AVX-512.
+    // SAFETY: `Settings` chose a set that the processor has, and refuses what is not compiled here.
     macro_rules! call {
         ($unroll:literal, $plain:literal, $window:literal) => {
             unsafe {
                 match settings.set {
                     InstructionSet::Portable => {
-                        body::<Portable, T, 8, $unroll, $plain, false>(job, task, scratch)
+                        body::<Portable, T, 8, 1, $plain, false>(job, task, scratch)
                     }
                     #[cfg(target_arch = "x86_64")]
                     InstructionSet::Avx2 => avx2::<T, $unroll, $plain>(job, task, scratch),
@@ -74,16 +79,11 @@ pub(super) fn run<T: Trace>(job: &Job<'_, T>, task: &mut Task<'_>, scratch: &mut
     let is_window = settings.lookup == Lookup::Window;
     match (settings.is_plain(), settings.unroll) {
         (false, _) => call!(1, false, false),
-        (true, 2) if T::IS_SINGLE && is_window => call!(2, true, true),
-        (true, 4) if T::IS_SINGLE && is_window => call!(4, true, true),
-        (true, 8) if T::IS_SINGLE && is_window => call!(8, true, true),
-        (true, 16) if T::IS_SINGLE && is_window => call!(16, true, true),
-        (true, 32) if T::IS_SINGLE && is_window => call!(32, true, true),
-        (true, 2) if T::IS_SINGLE => call!(2, true, false),
-        (true, 4) if T::IS_SINGLE => call!(4, true, false),
-        (true, 8) if T::IS_SINGLE => call!(8, true, false),
-        (true, 16) if T::IS_SINGLE => call!(16, true, false),
-        (true, 32) if T::IS_SINGLE => call!(32, true, false),
+        (true, 2) if T::IS_SINGLE => call!(2, true, true),
+        (true, 4) if T::IS_SINGLE => call!(4, true, true),
+        (true, 8) if T::IS_SINGLE => call!(8, true, true),
+        (true, 16) if T::IS_SINGLE => call!(16, true, true),
+        (true, 32) if T::IS_SINGLE => call!(32, true, true),
         (true, _) if is_window => call!(1, true, true),
         (true, _) => call!(1, true, false),
     }
@@ -204,13 +204,18 @@ unsafe fn fill<V: Lanes, T: Trace, const N: usize>(
     let (transmits, receivers) = (geometry.transmits.len(), geometry.receivers.len());
     let has_receive = matches!(settings.hoist, Hoist::Both | Hoist::Rx);
     let has_transmit = matches!(settings.hoist, Hoist::Both | Hoist::Tx);
-    let sized = |values: &mut Vec<f32>, has: bool, count: usize| {
-        values.resize(if has { patches.len() * count * ENTRY } else { 0 }, 0.0);
+    let sized = |lines: &mut Vec<Line>, has: bool, count: usize| {
+        let entries = if has { patches.len() * count } else { 0 };
+        lines.resize(entries * (ENTRY / PATCH), Line([0.0; PATCH]));
     };
     sized(&mut scratch.receive, has_receive, receivers);
     sized(&mut scratch.transmit, has_transmit, transmits);
-    scratch.receive_spans.resize(patches.len() * receivers, [0.0; 2]);
-    scratch.transmit_spans.resize(patches.len() * transmits, [0.0; 2]);
+    scratch
+        .receive_spans
+        .resize(patches.len() * receivers, [0.0; 2]);
+    scratch
+        .transmit_spans
+        .resize(patches.len() * transmits, [0.0; 2]);
     scratch.active.clear();
     scratch.starts.clear();
     scratch.starts.push(0);
@@ -225,13 +230,20 @@ unsafe fn fill<V: Lanes, T: Trace, const N: usize>(
                 for lane in (0..PATCH).step_by(N) {
                     let found = tables::receive::<V, N>(geometry, settings, slot + lane, r);
                     scratch.receive_spans[entry] = span(found.delay);
-                    found.store(scratch.receive.as_mut_ptr().add(entry * ENTRY + lane));
+                    found.store(
+                        scratch
+                            .receive
+                            .as_mut_ptr()
+                            .cast::<f32>()
+                            .add(entry * ENTRY + lane),
+                    );
                 }
             }
             for t in 0..transmits {
                 let mut is_active = settings.pairs == Pairs::Dense;
                 for lane in (0..PATCH).step_by(N) {
-                    is_active |= tables::weights::<N>(geometry, settings.image.window, slot + lane, t).1;
+                    is_active |=
+                        tables::weights::<N>(geometry, settings.image.window, slot + lane, t).1;
                 }
                 if !is_active {
                     continue;
@@ -246,7 +258,13 @@ unsafe fn fill<V: Lanes, T: Trace, const N: usize>(
                     let (weight, _) = tables::weights::<N>(geometry, settings.image.window, at, t);
                     let found = tables::transmit::<V, N>(geometry, settings, at, t, weight);
                     scratch.transmit_spans[entry] = span(found.delay);
-                    found.store(scratch.transmit.as_mut_ptr().add(entry * ENTRY + lane));
+                    found.store(
+                        scratch
+                            .transmit
+                            .as_mut_ptr()
+                            .cast::<f32>()
+                            .add(entry * ENTRY + lane),
+                    );
                 }
             }
             scratch.starts.push(scratch.active.len());
@@ -314,7 +332,13 @@ impl<T: Trace, const N: usize, const PLAIN: bool, const WINDOW: bool>
         unsafe {
             if PLAIN || matches!(self.job.settings.hoist, Hoist::Both | Hoist::Rx) {
                 return Side {
-                    entry: Entry::load(self.scratch.receive.as_ptr().add(entry * ENTRY + lane)),
+                    entry: Entry::load(
+                        self.scratch
+                            .receive
+                            .as_ptr()
+                            .cast::<f32>()
+                            .add(entry * ENTRY + lane),
+                    ),
                     span: *self.scratch.receive_spans.get_unchecked(entry),
                 };
             }
@@ -337,7 +361,13 @@ impl<T: Trace, const N: usize, const PLAIN: bool, const WINDOW: bool>
         unsafe {
             if matches!(settings.hoist, Hoist::Both | Hoist::Tx) {
                 return Side {
-                    entry: Entry::load(self.scratch.transmit.as_ptr().add(entry * ENTRY + lane)),
+                    entry: Entry::load(
+                        self.scratch
+                            .transmit
+                            .as_ptr()
+                            .cast::<f32>()
+                            .add(entry * ENTRY + lane),
+                    ),
                     span: *self.scratch.transmit_spans.get_unchecked(entry),
                 };
             }
@@ -364,20 +394,16 @@ impl<T: Trace, const N: usize, const PLAIN: bool, const WINDOW: bool>
         // SAFETY: as the caller promises; every total lies in the task's own part.
         unsafe {
             match self.job.settings.reduce {
-                Reduce::Both => {
-                    let total = task.image.as_mut_ptr().add(patch * TOTAL + lane);
+                Reduce::Both | Reduce::Rx => {
+                    // One total, or one for each transmit.
+                    let (totals, stride) = match self.job.settings.reduce {
+                        Reduce::Rx => (task.parts.as_mut_ptr().add(patch * nt * TOTAL), TOTAL),
+                        _ => (task.image.as_mut_ptr().add(patch * TOTAL), 0),
+                    };
                     for (i, &t) in active.iter().enumerate() {
                         let next = active.get(i + 1).copied();
                         let sum = self.over_receivers::<V, UNROLL>(t, next, &receivers);
-                        add(total, sum);
-                    }
-                }
-                Reduce::Rx => {
-                    for (i, &t) in active.iter().enumerate() {
-                        let next = active.get(i + 1).copied();
-                        let sum = self.over_receivers::<V, UNROLL>(t, next, &receivers);
-                        let place = (patch * nt + usize::from(t)) * TOTAL + lane;
-                        add(task.parts.as_mut_ptr().add(place), sum);
+                        add(totals.add(usize::from(t) * stride + lane), sum);
                     }
                 }
                 Reduce::Tx => {
@@ -396,8 +422,7 @@ impl<T: Trace, const N: usize, const PLAIN: bool, const WINDOW: bool>
                             if self.is_factored() {
                                 z = times(times(z, &receive.entry), &transmit.entry);
                             }
-                            let place =
-                                ((patch * nt + usize::from(t)) * nr + r) * TOTAL + lane;
+                            let place = ((patch * nt + usize::from(t)) * nr + r) * TOTAL + lane;
                             let to = task.parts.as_mut_ptr().add(place);
                             z[0].store(to);
                             z[1].store(to.add(PATCH));
@@ -547,7 +572,11 @@ impl<T: Trace, const N: usize, const PLAIN: bool, const WINDOW: bool>
                 // A hair wider, for the rounding of the sums.
                 let low = transmit.span[0] + receive.span[0] - 0.01;
                 let high = transmit.span[1] + receive.span[1] + 0.01;
-                let (first, last) = (low as i32, high as i32);
+                // Delays are at most 2^20 samples.
+                let (first, last) = (
+                    low.to_int_unchecked::<i32>(),
+                    high.to_int_unchecked::<i32>(),
+                );
                 let (width, room) = (last - first, samples as i32 - first);
                 if low >= 0.0 && width < 15 && room >= 16 {
                     return near::<V, T, false>(trace, q, first);
@@ -587,7 +616,7 @@ impl<T: Trace, const N: usize, const PLAIN: bool, const WINDOW: bool>
         let geometry = self.job.geometry;
         let entry = self.place.patch * geometry.transmits.len() + t;
         let low = self.scratch.transmit_spans[entry][0] + receive;
-        let at = (low.max(0.0) as usize).min(geometry.samples - 1);
+        let at = low as usize;
         let trace = 2 * geometry.samples * (t * geometry.receivers.len() + r);
         let from = self.job.signals.as_ptr().wrapping_add(trace + 2 * at);
         #[cfg(target_arch = "x86_64")]
@@ -596,6 +625,7 @@ impl<T: Trace, const N: usize, const PLAIN: bool, const WINDOW: bool>
             use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
             _mm_prefetch::<_MM_HINT_T0>(from.cast());
             _mm_prefetch::<_MM_HINT_T0>(from.cast::<i8>().wrapping_add(64));
+            _mm_prefetch::<_MM_HINT_T0>(from.cast::<i8>().wrapping_add(127));
         }
         #[cfg(not(target_arch = "x86_64"))]
         let _ = from;
@@ -676,10 +706,14 @@ unsafe fn anywhere<V: Lanes, T: Trace>(
                 let (up, down, two) = (a.add(one), a.sub(one), a.sub(V::splat(2.0)));
                 let sixth = V::splat(1.0 / 6.0);
                 let weights = [
-                    zero.sub(a.mul(down).mul(two).mul(sixth)).within(one, whole, last),
+                    zero.sub(a.mul(down).mul(two).mul(sixth))
+                        .within(one, whole, last),
                     up.mul(down).mul(two).mul(V::splat(0.5)),
                     zero.sub(up.mul(a).mul(two).mul(V::splat(0.5))),
-                    up.mul(a).mul(down).mul(sixth).within(zero, whole, before_last.sub(one)),
+                    up.mul(a)
+                        .mul(down)
+                        .mul(sixth)
+                        .within(zero, whole, before_last.sub(one)),
                 ];
                 [
                     weighted(&weights, [early_x, x, next_x, late_x]),
@@ -726,7 +760,12 @@ pub(super) fn sum_parts(parts: &[f32], image: &mut [f32], count: usize) {
 }
 
 /// Divides every point's sum by that of its transmits' weights, where there is one.
-pub(super) fn compensate(geometry: &Geometry, settings: &Settings, first: usize, image: &mut [f32]) {
+pub(super) fn compensate(
+    geometry: &Geometry,
+    settings: &Settings,
+    first: usize,
+    image: &mut [f32],
+) {
     for (patch, totals) in image.chunks_exact_mut(TOTAL).enumerate() {
         let slot = (first + patch) * PATCH;
         let mut sums = [0.0_f32; PATCH];

@@ -1,9 +1,6 @@
 //! Delays, phases and weights of a patch, in double precision and then rounded once: a delay of 500 samples keeps 15 bits behind the
 //! point in f32, which is enough to interpolate and too little for a phase.
-#![allow(
-    unsafe_code,
-    reason = "vectors; every function says what it needs"
-)]
+#![allow(unsafe_code, reason = "vectors; every function says what it needs")]
 use super::geometry::{Geometry, PATCH};
 use super::lanes::Lanes;
 use super::settings::{Phase, Settings, Wavefront, Window};
@@ -134,7 +131,12 @@ pub(super) unsafe fn receive<V: Lanes, const N: usize>(
         }
     }
     // SAFETY: as the caller promises.
-    unsafe { Entry::new(settings, &Numbers::new::<N>(&length, 0.0, geometry.cycles, weight)) }
+    unsafe {
+        Entry::new(
+            settings,
+            &Numbers::new::<N>(&length, 0.0, geometry.cycles, weight),
+        )
+    }
 }
 
 /// w(p, t) of N points from `slot` on, and whether one of them is not 0.
@@ -194,7 +196,13 @@ pub(super) unsafe fn transmit<V: Lanes, const N: usize>(
         }
     }
     if settings.image.wavefront != Wavefront::Focused {
-        other_wavefront::<N>(geometry, settings.image.wavefront, slot, transmit, &mut length);
+        other_wavefront::<N>(
+            geometry,
+            settings.image.wavefront,
+            slot,
+            transmit,
+            &mut length,
+        );
     }
     for length in &mut length {
         *length -= t.offset;
@@ -229,9 +237,7 @@ fn other_wavefront<const N: usize>(
         *length = match wavefront {
             Wavefront::Plane => plane,
             Wavefront::Hybrid if depth < geometry.margin => plane,
-            Wavefront::Blended => {
-                plane + (depth / geometry.margin).min(1.0) * (spherical - plane)
-            }
+            Wavefront::Blended => plane + (depth / geometry.margin).min(1.0) * (spherical - plane),
             Wavefront::Unified if left * right > 0.0 => t.norm + along * t.inverse_cosine,
             Wavefront::Focused | Wavefront::Hybrid | Wavefront::Unified => spherical,
         };
