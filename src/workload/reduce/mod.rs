@@ -2,6 +2,9 @@
 //! cube of delayed samples, one of its sides, or nothing. Every step that its authors tuned is a parameter here.
 mod exact;
 mod geometry;
+mod gpu;
+#[cfg(test)]
+mod gpu_tests;
 mod judge;
 mod lanes;
 mod refusals;
@@ -40,7 +43,9 @@ pub(super) const ENTRY: WorkloadEntry = WorkloadEntry {
 const LOAD: usize = 0;
 const KERNEL: usize = 1;
 const SUM: usize = 2;
-const STAGES: [&str; 3] = ["load", "kernel", "sum"];
+const TABLES: usize = 3;
+const UPLOAD: usize = 4;
+const STAGES: [&str; 5] = ["load", "kernel", "sum", "tables", "upload"];
 
 fn declare() -> Declaration {
     Declaration {
@@ -82,16 +87,23 @@ impl Workload for Beamformer {
         device: &Device,
         configuration: &Configuration,
     ) -> Result<Box<dyn Executable>, Ending> {
-        if let Device::Gpu(_) = device {
-            return Err(Ending::Unsupported {
-                reason: "reduce has no kernels for GPUs".into(),
-            });
+        if let Device::Gpu(gpu) = device {
+            let settings = Settings::on_gpu(configuration, &self.scene, gpu.language())?;
+            return gpu::prepare(gpu, &self.scene, &settings);
         }
         let settings = Settings::on_host(configuration, &self.scene)?;
         match settings.precision {
             Precision::F32 => Ok(Box::new(Prepared::<f32>::new(&self.scene, settings)?)),
             Precision::F16Storage => Ok(Box::new(Prepared::<f16>::new(&self.scene, settings)?)),
             Precision::Bf16Storage => Ok(Box::new(Prepared::<bf16>::new(&self.scene, settings)?)),
+        }
+    }
+
+    fn compile(&self, device: &Device, configuration: &Configuration) {
+        if let Device::Gpu(gpu) = device
+            && let Ok(settings) = Settings::on_gpu(configuration, &self.scene, gpu.language())
+        {
+            gpu::compile(&**gpu, &self.scene, &settings);
         }
     }
 
