@@ -252,7 +252,7 @@ __device__ inline float2 term(const Inputs &in, unsigned t, unsigned r, float4 t
 
 /// A round of the loop that UNROLL is about.
 __device__ inline float2
-step(const Inputs &in, float2 total, unsigned k, unsigned t, unsigned r, unsigned n, Point p, float4 other) {
+next_total(const Inputs &in, float2 total, unsigned k, unsigned t, unsigned r, unsigned n, Point p, float4 other) {
 #if REDUCE == 2
     const float4 transmit = transmit_side(in, k, n, p);
     if (IS_ACTIVE && transmit.w == 0) return total;
@@ -264,16 +264,16 @@ step(const Inputs &in, float2 total, unsigned k, unsigned t, unsigned r, unsigne
 
 /// All rounds: the first, then UNROLL at a time, then what remains.
 __device__ inline float2 rounds(const Inputs &in, unsigned t, unsigned r, unsigned n, Point p, float4 other) {
-    float2 total = step(in, make_float2(0, 0), 0, t, r, n, p, other);
+    float2 total = next_total(in, make_float2(0, 0), 0, t, r, n, p, other);
 #if UNROLL >= ROUNDS
 #pragma unroll
-    for (unsigned k = 1; k < ROUNDS; k++) total = step(in, total, k, t, r, n, p, other);
+    for (unsigned k = 1; k < ROUNDS; k++) total = next_total(in, total, k, t, r, n, p, other);
 #else
     unsigned k = 1;
 #pragma unroll 1
     for (unsigned i = 0; i < (ROUNDS - 1) / UNROLL; i++) {
 #pragma unroll
-        for (unsigned u = 0; u < UNROLL; u++) total = step(in, total, k + u, t, r, n, p, other);
+        for (unsigned u = 0; u < UNROLL; u++) total = next_total(in, total, k + u, t, r, n, p, other);
         k += UNROLL;
     }
 #if IS_ROLLED
@@ -281,7 +281,7 @@ __device__ inline float2 rounds(const Inputs &in, unsigned t, unsigned r, unsign
 #else
 #pragma unroll
 #endif
-    for (unsigned u = 0; u < (ROUNDS - 1) % UNROLL; u++) total = step(in, total, k + u, t, r, n, p, other);
+    for (unsigned u = 0; u < (ROUNDS - 1) % UNROLL; u++) total = next_total(in, total, k + u, t, r, n, p, other);
 #endif
     return total;
 }

@@ -119,15 +119,15 @@ fn window(u: f32) -> f32 {
 }
 
 /// Signed distances from the left, the right and the mid line of a transmit.
-fn lines(of: Transmit, p: vec3<f32>) -> vec3<f32> {
+fn lines(wave: Transmit, p: vec3<f32>) -> vec3<f32> {
     return vec3(
-        (p.x - LEFT_END) * of.left.y - p.z * of.left.x,
-        (p.x - RIGHT_END) * of.right.y - p.z * of.right.x,
-        (p.x - of.source.x) * of.middle.y - (p.z - of.source.z) * of.middle.x);
+        (p.x - LEFT_END) * wave.left.y - p.z * wave.left.x,
+        (p.x - RIGHT_END) * wave.right.y - p.z * wave.right.x,
+        (p.x - wave.source.x) * wave.middle.y - (p.z - wave.source.z) * wave.middle.x);
 }
 
-fn transmit_weight(of: Transmit, p: vec3<f32>) -> f32 {
-    let d = lines(of, p);
+fn transmit_weight(wave: Transmit, p: vec3<f32>) -> f32 {
+    let d = lines(wave, p);
     if (d.x * d.y > 0.0 && abs(d.z) >= MIN_APERTURE) { return 0.0; }
     {% if window == 0 %}
     return 1.0;
@@ -137,37 +137,37 @@ fn transmit_weight(of: Transmit, p: vec3<f32>) -> f32 {
 }
 
 /// d_tx of a point.
-fn transmit_length(of: Transmit, p: vec3<f32>) -> f32 {
-    let from = p - of.source;
-    let spherical = of.norm + sign(from.z) * sqrt(dot(from, from));
+fn transmit_length(wave: Transmit, p: vec3<f32>) -> f32 {
+    let away = p - wave.source;
+    let spherical = wave.norm + sign(away.z) * sqrt(dot(away, away));
     {% if wavefront == 0 %}
     return spherical;
     {% elif wavefront == 1 %}
-    return dot(p, of.direction);
+    return dot(p, wave.direction);
     {% elif wavefront == 2 %}
-    return select(spherical, dot(p, of.direction), abs(from.z) < MARGIN);
+    return select(spherical, dot(p, wave.direction), abs(away.z) < MARGIN);
     {% elif wavefront == 3 %}
-    return mix(dot(p, of.direction), spherical, min(abs(from.z) / MARGIN, 1.0));
+    return mix(dot(p, wave.direction), spherical, min(abs(away.z) / MARGIN, 1.0));
     {% else %}
-    let d = lines(of, p);
-    let along = dot(from.xz, of.middle);
-    return select(spherical, of.norm + along * of.inverse_cosine, d.x * d.y > 0.0);
+    let d = lines(wave, p);
+    let along = dot(away.xz, wave.middle);
+    return select(spherical, wave.norm + along * wave.inverse_cosine, d.x * d.y > 0.0);
     {% endif %}
 }
 
 fn transmit_of(t: u32, p: vec3<f32>) -> vec4<f32> {
-    let of = transmits[t];
-    return side(transmit_length(of, p) - of.offset, transmit_weight(of, p), START);
+    let wave = transmits[t];
+    return side(transmit_length(wave, p) - wave.offset, transmit_weight(wave, p), START);
 }
 
 fn receive_of(r: u32, p: vec3<f32>) -> vec4<f32> {
-    let from = p - receivers[r].xyz;
+    let away = p - receivers[r].xyz;
     {% if has_aperture %}
-    let weight = select(0.0, 1.0, abs(from.x) <= p.z / {{ twice_f_number }});
+    let weight = select(0.0, 1.0, abs(away.x) <= p.z / {{ twice_f_number }});
     {% else %}
     let weight = 1.0;
     {% endif %}
-    return side(sqrt(dot(from, from)), weight, 0.0);
+    return side(sqrt(dot(away, away)), weight, 0.0);
 }
 
 /// Signals in half precision.
@@ -250,7 +250,7 @@ var<workgroup> shares: array<vec2<f32>, POINTS * SPLIT>;
 
 /// A round of the loop that `unroll` is about.
 {% if reduce == "tx" %}
-fn step(total: vec2<f32>, k: u32, t: u32, r: u32, n: u32, p: vec3<f32>, other: vec4<f32>) -> vec2<f32> {
+fn next_total(total: vec2<f32>, k: u32, t: u32, r: u32, n: u32, p: vec3<f32>, other: vec4<f32>) -> vec2<f32> {
     let transmit = transmit_side(k, n, p);
     {% if is_active %}
     if (transmit.w == 0.0) { return total; }
@@ -258,31 +258,31 @@ fn step(total: vec2<f32>, k: u32, t: u32, r: u32, n: u32, p: vec3<f32>, other: v
     return total + term(k, r, transmit, other);
 }
 {% else %}
-fn step(total: vec2<f32>, k: u32, t: u32, r: u32, n: u32, p: vec3<f32>, other: vec4<f32>) -> vec2<f32> {
+fn next_total(total: vec2<f32>, k: u32, t: u32, r: u32, n: u32, p: vec3<f32>, other: vec4<f32>) -> vec2<f32> {
     return total + term(t, r + k * SPLIT, other, receive_side(r + k * SPLIT, n, p));
 }
 {% endif %}
 
 /// All rounds: the first, then `unroll` at a time, then what remains.
 fn rounds(t: u32, r: u32, n: u32, p: vec3<f32>, other: vec4<f32>) -> vec2<f32> {
-    var total = step(vec2(0.0), 0u, t, r, n, p, other);
+    var total = next_total(vec2(0.0), 0u, t, r, n, p, other);
     {% if unroll >= rounds %}
     {% for k in range(1, rounds) %}
-    total = step(total, {{ k }}u, t, r, n, p, other);
+    total = next_total(total, {{ k }}u, t, r, n, p, other);
     {% endfor %}
     {% else %}
     var k = 1u;
     for (var i = 0u; i < {{ (rounds - 1) // unroll }}u; i++) {
         {% for u in range(unroll) %}
-        total = step(total, k + {{ u }}u, t, r, n, p, other);
+        total = next_total(total, k + {{ u }}u, t, r, n, p, other);
         {% endfor %}
         k += {{ unroll }}u;
     }
     {% if is_rolled %}
-    for (; k < {{ rounds }}u; k++) { total = step(total, k, t, r, n, p, other); }
+    for (; k < {{ rounds }}u; k++) { total = next_total(total, k, t, r, n, p, other); }
     {% else %}
     {% for u in range((rounds - 1) % unroll) %}
-    total = step(total, k + {{ u }}u, t, r, n, p, other);
+    total = next_total(total, k + {{ u }}u, t, r, n, p, other);
     {% endfor %}
     {% endif %}
     {% endif %}
