@@ -405,6 +405,8 @@ pub(super) fn prepare(
         language: gpu.language(),
     };
     let kernels = Kernels::new(&**gpu, &constants)?;
+    // Forgets the peak of what was prepared before.
+    gpu.take_peak();
     let memory = Memory::new(gpu, &constants)?;
     let chunk = constants.chunk();
     let mut chunks = vec![];

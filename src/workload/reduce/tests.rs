@@ -274,7 +274,7 @@ fn apodizations_wavefronts_and_interpolations_follow_their_definition() {
         // A delay just at the half may fall on either side in single precision.
         let limit = match image.interpolation {
             Interpolation::Nearest => 1e-3,
-            _ => 5e-6,
+            _ => 5e-5,
         };
         for form in [
             "reduce=none",
