@@ -181,7 +181,8 @@ class Ours:
         file = f"{self.folder}/{what}.npy"
         self.order(f"{what} {file}")
         a = np.load(file)
-        return (a[..., 0] + 1j * a[..., 1].astype(float)).reshape(-1)
+        a = a[..., 0] + 1j * a[..., 1].astype(float) if not np.iscomplexobj(a) else a.astype(complex)
+        return a.reshape(-1)
 
     def close(self):
         self.process.stdin.close()

@@ -120,6 +120,7 @@ pub(super) struct Hourglass {
 
 impl Hourglass {
     /// Distances of a point from the left, the right and the mid line, with their sides' signs.
+    #[inline(always)]
     pub(super) fn distances(&self, x: f64, z: f64) -> [f64; 3] {
         let from = |anchor: [f64; 2], d: [f64; 2]| (x - anchor[0]) * d[1] - (z - anchor[1]) * d[0];
         [

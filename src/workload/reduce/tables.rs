@@ -149,21 +149,27 @@ pub(super) fn weights<const N: usize>(
 ) -> ([f32; PATCH], bool) {
     let (x, z) = (&geometry.x[slot..slot + N], &geometry.z[slot..slot + N]);
     let lines = &geometry.transmits[transmit].lines;
-    let mut weight = [0.0_f32; PATCH];
-    let mut most = 0.0_f32;
+    // Two loops, the first in f64 alone: else it is not vectorized.
+    let mut inside = [0.0_f64; PATCH];
     for lane in 0..N {
         let [left, right, middle] = lines.distances(x[lane], z[lane]);
         let is_in = (left * right <= 0.0) | (middle.abs() < geometry.min_aperture);
-        weight[lane] = if is_in { 1.0 } else { 0.0 };
-        most = if is_in { 1.0 } else { most };
+        inside[lane] = if is_in { 1.0 } else { 0.0 };
     }
-    if window != Window::Rectangular && most > 0.0 {
+    let mut weight = [0.0_f32; PATCH];
+    let mut bits = 0;
+    for lane in 0..N {
+        weight[lane] = inside[lane] as f32;
+        bits |= weight[lane].to_bits();
+    }
+    let is_active = bits != 0;
+    if window != Window::Rectangular && is_active {
         for lane in 0..N {
             let [left, right, _] = lines.distances(x[lane], z[lane]).map(f64::abs);
             weight[lane] *= window.at((left / (left + right) - 0.5).abs()) as f32;
         }
     }
-    (weight, most > 0.0)
+    (weight, is_active)
 }
 
 /// The transmit side of N points from `slot` on, with their weights.
