@@ -163,6 +163,48 @@ fn real(value: f64) -> Value {
     Value::Text(format!("{value:e}"))
 }
 
+/// The source with its constants: in WGSL written into it, in CUDA macros.
+struct Text {
+    name: &'static str,
+    macros: Vec<(String, Value)>,
+    text: String,
+}
+
+impl Text {
+    fn new(constants: &Constants<'_>) -> Result<Text, Ending> {
+        let values = constants.all();
+        if constants.language == Language::Cuda {
+            return Ok(Text {
+                name: "reduce.cu",
+                macros: values,
+                text: CUDA.to_owned(),
+            });
+        }
+        let names = Names {
+            configuration: &Configuration::new(values),
+            scratch: Path::new(""),
+        };
+        let text = names.render(WGSL, "reduce.wgsl");
+        Ok(Text {
+            name: "reduce.wgsl",
+            macros: vec![],
+            text: text.map_err(|reason| Ending::Failed { reason })?,
+        })
+    }
+
+    fn compile(&self, gpu: &dyn Gpu, entry: &str, threads: usize) -> Result<Kernel, Ending> {
+        gpu.compile(&Source {
+            name: self.name,
+            text: &self.text,
+            entry,
+            constants: &self.macros,
+            block: Some([u32::try_from(threads).unwrap_or(u32::MAX), 1, 1]),
+            shared_memory: 0,
+            options: &[],
+        })
+    }
+}
+
 /// The entry points of one configuration; those that it does not need are absent.
 struct Kernels {
     load: Option<Kernel>,
@@ -174,39 +216,28 @@ struct Kernels {
 
 impl Kernels {
     fn new(gpu: &dyn Gpu, constants: &Constants<'_>) -> Result<Kernels, Ending> {
-        let values = constants.all();
-        let (name, macros, text) = match constants.language {
-            Language::Cuda => ("reduce.cu", values, CUDA.to_owned()),
-            Language::Wgsl => {
-                let names = Names {
-                    configuration: &Configuration::new(values),
-                    scratch: Path::new(""),
-                };
-                let text = names.render(WGSL, "reduce.wgsl");
-                let text = text.map_err(|reason| Ending::Failed { reason })?;
-                ("reduce.wgsl", vec![], text)
-            }
+        // What is not unrolled has the same source in all of a sweep, so it is compiled once.
+        let rolled = Settings {
+            unroll: 1,
+            remainder: Remainder::Unrolled,
+            ..constants.settings.clone()
         };
-        let compile = |entry: &str, threads: usize| {
-            gpu.compile(&Source {
-                name,
-                text: &text,
-                entry,
-                constants: &macros,
-                block: Some([u32::try_from(threads).unwrap_or(u32::MAX), 1, 1]),
-                shared_memory: 0,
-                options: &[],
-            })
-        };
+        let rolled = Text::new(&Constants {
+            settings: &rolled,
+            ..*constants
+        })?;
+        let unrolled = Text::new(constants)?;
         let points = constants.settings.group_points;
         let wanted = |is_wanted: bool, entry: &str, threads: usize| {
-            is_wanted.then(|| compile(entry, threads)).transpose()
+            is_wanted
+                .then(|| rolled.compile(gpu, entry, threads))
+                .transpose()
         };
         Ok(Kernels {
             load: wanted(constants.storage() != 32, "load", LOAD_THREADS)?,
             transmit_sides: wanted(constants.has_transmit_table(), "transmit_sides", points)?,
             receive_sides: wanted(constants.has_receive_table(), "receive_sides", points)?,
-            loops: compile("loops", points * constants.settings.receiver_split)?,
+            loops: unrolled.compile(gpu, "loops", points * constants.settings.receiver_split)?,
             sums: wanted(constants.parts() > 0, "sums", points)?,
         })
     }
