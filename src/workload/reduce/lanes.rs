@@ -5,6 +5,7 @@
     reason = "intrinsics and raw reads of channel data; every function says what it needs"
 )]
 use half::{bf16, f16};
+use std::f32::consts::TAU;
 
 /// How a number of the channel data is stored; arithmetic is always f32.
 pub(super) trait Stored: Copy + Default + Send + Sync + 'static {
@@ -114,7 +115,7 @@ pub(super) trait Lanes: Copy {
         // Taylor's series in u'², where u' = u less its nearest half: |2πu'| ≤ π/2, so that the eighth term is below 1e-8.
         const COSINE: [f32; 7] = [
             1.0,
-            -19.739_209,
+            -19.739_21,
             64.939_39,
             -85.456_82,
             60.244_64,
@@ -122,12 +123,12 @@ pub(super) trait Lanes: Copy {
             7.903_536,
         ];
         const SINE: [f32; 7] = [
-            6.283_185_3,
-            -41.341_702,
+            TAU,
+            -41.341_7,
             81.605_25,
             -76.705_86,
             42.058_693,
-            -15.094_642,
+            -15.094_643,
             3.819_952_6,
         ];
         // SAFETY: as the caller promises.

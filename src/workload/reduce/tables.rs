@@ -91,9 +91,9 @@ impl Numbers {
             cycles: [0.0; PATCH],
             weight,
         };
-        for lane in 0..N {
-            let phase = length[lane] * cycles;
-            numbers.delay[lane] = (length[lane] - start) as f32;
+        for (lane, length) in length.iter().take(N).enumerate() {
+            let phase = length * cycles;
+            numbers.delay[lane] = (length - start) as f32;
             numbers.cycles[lane] = (phase - ((phase + ROUNDER) - ROUNDER)) as f32;
         }
         numbers
