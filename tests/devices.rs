@@ -57,6 +57,10 @@ const CAMPAIGNS: &[(&str, CampaignTest)] = &[
     ),
     ("the_committed_beamformer_plan_runs_whole", beamformer_plan),
     ("the_committed_migration_plan_runs_whole", migration_plan),
+    (
+        "the_committed_reduction_plan_shows_bodies_beside_compile_times",
+        reduction_plan,
+    ),
 ];
 
 fn main() -> std::process::ExitCode {
@@ -677,6 +681,60 @@ fn migration_plan(_device: &str) -> Result<(), Failed> {
     check(report.contains("## Priority matrix"), "a priority matrix")
 }
 
+/// As above, with the published number of transmits, so that its loop is unrolled up to 99 times.
+fn reduction_plan(_device: &str) -> Result<(), Failed> {
+    let root = env!("CARGO_MANIFEST_DIR");
+    let folder = tempfile::tempdir()?;
+    let plan = format!("{root}/experiments/reduce_gpu.yaml");
+    let told = campaign(
+        folder.path(),
+        &[
+            "run",
+            &plan,
+            "--set",
+            "workload.problem={preset: tiny, nt: 99}",
+            "--set",
+            "protocol.blocks={min: 8, max: 8}",
+            "--set",
+            "protocol.time_limit=30s",
+        ],
+    )?;
+    let trials = told["trials"].as_array().ok_or("no trials")?;
+    let on_wgpu = |t: &&serde_json::Value| t["case"].as_str().is_some_and(|c| c.contains("wgpu"));
+    let rows: Vec<_> = trials.iter().filter(on_wgpu).collect();
+    check(rows.len() > 40, format!("{} rows", rows.len()))?;
+    for (name, wanted) in [
+        ("tx", ""),
+        ("active", ""),
+        ("hann", "inaccurate"),
+        ("double_buffer", "unsupported"),
+    ] {
+        let row = rows.iter().find(|t| t["name"] == name);
+        let row = row.ok_or(format!("no row {name}"))?;
+        let is_right = wanted.is_empty() || row["verdict"] == wanted;
+        check(is_right, format!("{name}: {row}"))?;
+    }
+    let failed = |t: &&&serde_json::Value| t["verdict"] == "failed" || t["verdict"] == "crashed";
+    if let Some(row) = rows.iter().find(failed) {
+        return Err(format!("{row}").into());
+    }
+    let report = folder.path().join("reports/reduce_gpu");
+    let text = std::fs::read_to_string(report.join("results_summary.md"))?;
+    // 1 + u + (99 − 1) mod u, and no loop at 99.
+    for (unroll, bodies) in [(1, 2), (32, 35), (33, 66), (49, 50), (50, 99), (99, 99)] {
+        let row = format!("| reduce=tx, phase=factored, unroll={unroll} | {bodies} |");
+        check(text.contains(&row), format!("no row {row}"))?;
+    }
+    check(
+        report
+            .join("plots")
+            .read_dir()?
+            .flatten()
+            .any(|f| f.file_name().to_string_lossy().contains("unrolling_sweep")),
+        "a plot of the sweep",
+    )
+}
+
 fn user_kernel(device: &str) -> Result<(), Failed> {
     let root = env!("CARGO_MANIFEST_DIR");
     let folder = tempfile::tempdir()?;
@@ -753,6 +811,7 @@ fn tunables(file: &str) -> Vec<Vec<(String, Value)>> {
             .map(beamform3d)
             .to_vec(),
         "pstm/pstm.cu" => [32, 16, 17].map(pstm).to_vec(),
+        "reduce/reduce.cu" => (0..4).map(reduce).collect(),
         other => panic!("kernels/{other}: write here with which tunables it is compiled"),
     }
 }
@@ -864,6 +923,48 @@ fn pstm(storage: i64) -> Vec<(String, Value)> {
     ]
     .map(|name| (name, Value::Text("1.5e0f".into())));
     named(&[&whole[..], &real[..]].concat())
+}
+
+/// An order of reduction, each with another storage, phase and image.
+fn reduce(order: i64) -> Vec<(String, Value)> {
+    let odd = order % 2;
+    let whole = [
+        ("TRANSMITS", 99),
+        ("RECEIVERS", 96),
+        ("SAMPLES", 856),
+        ("CHUNK", 65536),
+        ("STORAGE", [32, 16, 17, 32][order as usize]),
+        ("REDUCE", order),
+        ("ROUNDS", 96),
+        ("UNROLL", [1, 20, 99, 33][order as usize]),
+        ("IS_ROLLED", odd),
+        ("PARTS", 99),
+        ("IS_FACTORED", odd),
+        ("IS_ACTIVE", odd),
+        ("IS_BUILTIN", 1 - odd),
+        ("HAS_TRANSMIT_TABLE", odd),
+        ("HAS_RECEIVE_TABLE", 1 - odd),
+        ("INTERPOLATION", [1, 3, 0, 1][order as usize]),
+        ("WAVEFRONT", order),
+        ("WINDOW", order),
+        ("HAS_APERTURE", odd),
+        ("IS_COMPENSATED", 1 - odd),
+        ("POINTS", 64),
+        ("SPLIT", if order == 3 { 4 } else { 1 }),
+        ("LOAD_ROW", 1 << 18),
+    ]
+    .map(|(name, n)| (name, Value::Int(n)));
+    let text = [
+        ("CYCLES", "5e-1"),
+        ("START", "0e0"),
+        ("LEFT_END", "-4.75e1"),
+        ("RIGHT_END", "4.75e1"),
+        ("MIN_APERTURE", "6.5e0"),
+        ("MARGIN", "6.5e0"),
+        ("TWICE_F_NUMBER", "2e0"),
+    ]
+    .map(|(name, t)| (name, Value::Text(t.into())));
+    named(&[&whole[..], &text[..]].concat())
 }
 
 fn cuda_source<'a>(name: &'a str, text: &'a str, constants: &'a [(String, Value)]) -> Source<'a> {

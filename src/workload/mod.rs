@@ -5,6 +5,7 @@ pub mod files;
 mod kernel;
 mod pstm;
 mod random;
+mod reduce;
 mod shared;
 mod template;
 mod written;
@@ -163,4 +164,4 @@ pub fn find(name: &str) -> Option<&'static WorkloadEntry> {
 }
 
 /// Every built-in workload. To add one: its folder here, its folder in `kernels/`, and a line here.
-pub static WORKLOADS: &[WorkloadEntry] = &[beamform3d::ENTRY, pstm::ENTRY];
+pub static WORKLOADS: &[WorkloadEntry] = &[beamform3d::ENTRY, pstm::ENTRY, reduce::ENTRY];

@@ -148,6 +148,23 @@ impl Axis {
             INK,
         );
     }
+
+    /// Up the right side, without a grid: labels right of `right`, the title upright at `title.0`.
+    pub(super) fn up_right(
+        &self,
+        sketch: &mut Sketch,
+        right: f64,
+        title: (f64, &str),
+        label: &dyn Fn(f64) -> String,
+    ) {
+        for tick in self.ticks(6) {
+            let y = self.at(tick);
+            sketch.line(vec![(right, y), (right + 4.0, y)], FRAME, 1.0);
+            sketch.text((right + 8.0, y), &label(tick), LABEL, INK, Anchor::Left);
+        }
+        let middle = f64::midpoint(self.from, self.to);
+        sketch.upright((title.0, middle), title.1, LABEL, INK);
+    }
 }
 
 /// The frame around a plot, painted after its grid.

@@ -23,8 +23,21 @@ pub(in crate::report) struct Scale {
     pub(in crate::report) values: Vec<String>,
 }
 
-pub(in crate::report) fn line(scale: &Scale, points: &[Point], y_title: &str) -> Sketch {
-    let (left, right, top, bottom) = (78.0, WIDTH - 24.0, 20.0, 330.0);
+/// What has an axis of its own, on the right: (index of the value, figure).
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::report) struct Second {
+    pub(in crate::report) title: String,
+    pub(in crate::report) points: Vec<(usize, f64)>,
+}
+
+pub(in crate::report) fn line(
+    scale: &Scale,
+    points: &[Point],
+    y_title: &str,
+    second: Option<&Second>,
+) -> Sketch {
+    let margin = if second.is_some() { 84.0 } else { 24.0 };
+    let (left, right, top, bottom) = (78.0, WIDTH - margin, 20.0, 330.0);
     let mut sketch = Sketch::new(WIDTH, 400.0);
     let ends = points
         .iter()
@@ -80,8 +93,26 @@ pub(in crate::report) fn line(scale: &Scale, points: &[Point], y_title: &str) ->
             }
         }
     }
+    if let Some(second) = second {
+        let y = Axis::linear(second.points.iter().map(|p| p.1), 0.12).between(bottom - 14.0, top);
+        y.up_right(&mut sketch, right, (WIDTH - 16.0, &second.title), &plain);
+        let mut path: Vec<(f64, f64)> = second
+            .points
+            .iter()
+            .map(|(i, figure)| (x(*i), y.at(*figure)))
+            .collect();
+        path.sort_by(|a, b| a.0.total_cmp(&b.0));
+        for at in &path {
+            square(&mut sketch, *at, VERMILION);
+        }
+        sketch.line(path, VERMILION.faded(0.6), 1.5);
+    }
     legend(&mut sketch, 386.0, points, "bars: quartiles");
     sketch
+}
+
+fn square(sketch: &mut Sketch, (x, y): (f64, f64), colour: super::theme::Colour) {
+    sketch.frame((x - 4.0, y - 4.0), (x + 4.0, y + 4.0), colour, 1.8);
 }
 
 fn mark(sketch: &mut Sketch, (x, y): (f64, f64), (q1, q3): (f64, f64), point: &Point) {

@@ -1,4 +1,5 @@
 //! The parts of the document, one file each.
+pub(super) mod costs;
 pub(super) mod criteria;
 pub(super) mod excluded;
 pub(super) mod findings;

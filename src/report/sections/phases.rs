@@ -1,5 +1,5 @@
 //! One chapter a phase: its question, what it came to, its plots and its test record.
-use super::{record, search, shapes};
+use super::{costs, record, search, shapes};
 use crate::plan::{Phase, Question};
 use crate::record::{PhaseOutcome, Run};
 use crate::report::numbers::{p_value, percent};
@@ -44,6 +44,7 @@ fn chapter(run: &Run, outcome: &PhaseOutcome) -> Vec<Piece> {
     }
     pieces.extend(shapes::forest(run, outcome, &stem));
     pieces.extend(phase.and_then(|p| shapes::over_parameters(run, outcome, p, &stem)));
+    pieces.extend(phase.and_then(|p| costs::table(run, outcome, p)));
     if let Some(phase) = phase {
         pieces.extend(search::pieces(run, outcome, phase, &stem));
     }

@@ -5,7 +5,7 @@ use crate::report::numbers::{Unit, objective_name, with_interval};
 use crate::report::plot::cells::{Lane, Stretch, cells as draw_cells};
 use crate::report::plot::forest::{Effect, Mark, forest as draw_forest};
 use crate::report::plot::heat::heat_map;
-use crate::report::plot::sweep::{Point, Scale, line, multiples};
+use crate::report::plot::sweep::{Point, Scale, Second, line, multiples};
 use crate::report::{Figure, Files, Piece, effect, kept, phase_title, variants};
 use crate::space::Parameter;
 use crate::trial::{Purpose, VariantId, Verdict};
@@ -83,7 +83,22 @@ pub(in crate::report) fn over_parameters(
         Question::Search(search) => &search.parameters,
         _ => return None,
     };
-    let trials = variants(run, outcome);
+    // A parameter with one value says where the others are swept: no axis, and what is elsewhere is not on the plot.
+    let (fixed, swept): (Vec<&Parameter>, Vec<&Parameter>) =
+        parameters.iter().partition(|p| p.values.len() == 1);
+    let (fixed, parameters): (Vec<&Parameter>, Vec<Parameter>) = match swept.is_empty() {
+        true => (vec![], parameters.to_vec()),
+        false => (fixed, swept.into_iter().cloned().collect()),
+    };
+    let parameters = &parameters[..];
+    let is_there = |t: &&Trial| {
+        let has = |p: &&Parameter| t.configuration.get(&p.name) == p.values.first();
+        fixed.iter().all(has)
+    };
+    let trials: Vec<&Trial> = variants(run, outcome)
+        .into_iter()
+        .filter(is_there)
+        .collect();
     let unit = Unit::of_trials(run, trials.iter().copied());
     let scales: Vec<Scale> = parameters.iter().map(|p| scale(p, &trials)).collect();
     let kept = kept(run, outcome).map_or(VariantId::REFERENCE, |t| t.id);
@@ -99,7 +114,7 @@ pub(in crate::report) fn over_parameters(
     let names: Vec<&str> = parameters.iter().map(|p| p.name.as_str()).collect();
     let sketch = match &scales[..] {
         [] => return None,
-        [x] => line(x, &points, &y_title),
+        [x] => line(x, &points, &y_title, compile_times(&trials, x).as_ref()),
         [x, y] => heat_map(
             (x, y),
             &points,
@@ -117,6 +132,26 @@ pub(in crate::report) fn over_parameters(
         files: Files::Both,
         sketch,
     }))
+}
+
+/// Compile times over one parameter, where a GPU's compiler was at work: the second axis.
+fn compile_times(trials: &[&Trial], scale: &Scale) -> Option<Second> {
+    let is_gpu = |t: &&&Trial| t.device.starts_with("wgpu") || t.device.starts_with("cuda");
+    let built: Vec<&&Trial> = trials.iter().filter(is_gpu).collect();
+    let times = || built.iter().filter_map(|t| t.compile).map(|c| c.0);
+    let unit = Unit::of_times(times(), times().map(|c| c / 10.0));
+    let points: Vec<(usize, f64)> = built
+        .iter()
+        .filter_map(|t| {
+            let value = t.configuration.get(&scale.name)?.to_string();
+            let place = scale.values.iter().position(|v| *v == value)?;
+            Some((place, unit.scaled(t.compile?.0)))
+        })
+        .collect();
+    (points.len() > 1).then(|| Second {
+        title: format!("{} (squares)", unit.head("compile time")),
+        points,
+    })
 }
 
 /// Four digits: as much as a cell has room for.

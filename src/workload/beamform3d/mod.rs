@@ -8,7 +8,7 @@ mod gpu;
 mod gpu_tests;
 mod judge;
 mod lanes;
-mod npy;
+pub(super) mod npy;
 #[cfg(target_arch = "x86_64")]
 mod patch;
 mod refusals;

@@ -5,15 +5,15 @@ use std::path::Path;
 
 /// Row-major numbers; complex ones as pairs beyond `shape`.
 #[derive(Debug)]
-pub(super) struct Numbers {
-    pub(super) shape: Vec<usize>,
-    pub(super) values: Vec<f64>,
-    pub(super) is_complex: bool,
+pub(in crate::workload) struct Numbers {
+    pub(in crate::workload) shape: Vec<usize>,
+    pub(in crate::workload) values: Vec<f64>,
+    pub(in crate::workload) is_complex: bool,
 }
 
 /// # Errors
 /// What is wrong with the file, by name.
-pub(super) fn read(file: &str) -> Result<Numbers, String> {
+pub(in crate::workload) fn read(file: &str) -> Result<Numbers, String> {
     let bytes = std::fs::read(file).map_err(|e| format!("{file}: {e}"))?;
     if let Some(numbers) = complex(&bytes) {
         return numbers.map_err(|why| format!("{file}: {why}"));
