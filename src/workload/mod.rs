@@ -5,6 +5,7 @@ pub mod files;
 mod kernel;
 mod random;
 mod template;
+mod transport;
 
 use crate::array::Array;
 use crate::device::Device;
@@ -69,6 +70,12 @@ pub trait Executable {
 
     /// The output of the last run; absent for a command that declares none.
     fn output(&mut self) -> Result<Option<Array>, Ending>;
+
+    /// Own accuracy metrics that need more than the output of the last run, such as what was conserved: the last ones of
+    /// `Declaration::own_metrics`, after those of [`Workload::own_metrics`].
+    fn own_metrics(&mut self, _expected: &Array) -> Vec<f64> {
+        Vec::new()
+    }
 
     /// Whether its own wall time is to be taken, since `run` does more than what is timed: a GPU's timestamps are read back.
     fn keeps_time(&self) -> bool {
@@ -152,4 +159,4 @@ pub fn find(name: &str) -> Option<&'static WorkloadEntry> {
 }
 
 /// Every built-in workload. To add one: its folder here, its folder in `kernels/`, and a line here.
-pub static WORKLOADS: &[WorkloadEntry] = &[beamform3d::ENTRY];
+pub static WORKLOADS: &[WorkloadEntry] = &[beamform3d::ENTRY, transport::ENTRY];

@@ -144,9 +144,7 @@ impl Beam {
     }
 
     fn external_entries(&self, values: &[f32]) -> Vec<Entry> {
-        let Grid {
-            nx, nz, angles, ..
-        } = self.grid;
+        let Grid { nx, nz, angles, .. } = self.grid;
         let weighty = values.iter().enumerate().filter(|(_, v)| **v != 0.0);
         weighty
             .map(|(at, value)| Entry {

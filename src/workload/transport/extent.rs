@@ -40,6 +40,15 @@ impl Extent {
         }
     }
 
+    /// Its part in some rows.
+    pub(super) fn within(&self, rows: &Range<usize>) -> Extent {
+        let rows = (self.rows.0.max(rows.start), self.rows.1.min(rows.end));
+        match rows.0 < rows.1 {
+            true => Extent { rows, ..*self },
+            false => Extent::EMPTY,
+        }
+    }
+
     /// What of it is worth keeping, by the weight of its rows and angles, and the weight that is left out.
     pub(super) fn trimmed(
         &self,
@@ -106,7 +115,10 @@ mod tests {
         assert!((left - 1.1e-15).abs() < 1e-21);
         let (kept, left) = whole.trimmed(Sparse::Rows, 0.0, &rows, &angles);
         assert_eq!((kept.angles, kept.rows, left), ((1, 4), (0, 3), 0.0));
-        assert_eq!(whole.trimmed(Sparse::Planes, 0.8, &rows, &angles).0, Extent::EMPTY);
+        assert_eq!(
+            whole.trimmed(Sparse::Planes, 0.8, &rows, &angles).0,
+            Extent::EMPTY
+        );
         assert_eq!(whole.trimmed(Sparse::None, 0.8, &rows, &angles).0, whole);
     }
 

@@ -187,7 +187,10 @@ impl Lanes for Portable {
     }
     #[inline(always)]
     unsafe fn store_half(self, to: *mut f16) {
-        unsafe { to.cast::<[f16; 8]>().write_unaligned(self.0.map(f16::from_f32)) }
+        unsafe {
+            to.cast::<[f16; 8]>()
+                .write_unaligned(self.0.map(f16::from_f32))
+        }
     }
     #[inline(always)]
     unsafe fn load_brain(from: *const bf16) -> Portable {
@@ -195,7 +198,10 @@ impl Lanes for Portable {
     }
     #[inline(always)]
     unsafe fn store_brain(self, to: *mut bf16) {
-        unsafe { to.cast::<[bf16; 8]>().write_unaligned(self.0.map(bf16::from_f32)) }
+        unsafe {
+            to.cast::<[bf16; 8]>()
+                .write_unaligned(self.0.map(bf16::from_f32))
+        }
     }
     #[inline(always)]
     unsafe fn add(self, other: Portable) -> Portable {
@@ -280,8 +286,7 @@ mod x86 {
         unsafe fn store_brain(self, to: *mut bf16) {
             unsafe {
                 let bits = _mm256_castps_si256(self.0);
-                let is_odd =
-                    _mm256_and_si256(_mm256_srli_epi32::<16>(bits), _mm256_set1_epi32(1));
+                let is_odd = _mm256_and_si256(_mm256_srli_epi32::<16>(bits), _mm256_set1_epi32(1));
                 let bias = _mm256_add_epi32(is_odd, _mm256_set1_epi32(0x7FFF));
                 let short = _mm256_srli_epi32::<16>(_mm256_add_epi32(bits, bias));
                 let packed = _mm256_permute4x64_epi64::<0b1000>(_mm256_packus_epi32(short, short));
@@ -349,8 +354,7 @@ mod x86 {
         unsafe fn store_brain(self, to: *mut bf16) {
             unsafe {
                 let bits = _mm512_castps_si512(self.0);
-                let is_odd =
-                    _mm512_and_si512(_mm512_srli_epi32::<16>(bits), _mm512_set1_epi32(1));
+                let is_odd = _mm512_and_si512(_mm512_srli_epi32::<16>(bits), _mm512_set1_epi32(1));
                 let bias = _mm512_add_epi32(is_odd, _mm512_set1_epi32(0x7FFF));
                 let short = _mm512_srli_epi32::<16>(_mm512_add_epi32(bits, bias));
                 _mm256_storeu_si256(to.cast(), _mm512_cvtepi32_epi16(short));
@@ -409,7 +413,10 @@ mod tests {
                 }
             }
             let sum = V::splat(2.0).mul_add(V::splat(3.0), V::splat(1.0));
-            assert_eq!(sum.add(V::splat(1.0)).mul(V::splat(0.5)).sum(), 4.0 * n as f32);
+            assert_eq!(
+                sum.add(V::splat(1.0)).mul(V::splat(0.5)).sum(),
+                4.0 * n as f32
+            );
         }
     }
 

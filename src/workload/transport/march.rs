@@ -5,7 +5,7 @@
     reason = "tasks write disjoint planes of arrays that all of them read"
 )]
 use super::extent::Extent;
-use super::form::{Direction, Form, Fusion, InstructionSet, Sparse};
+use super::form::{Direction, Form, Fusion, InstructionSet, Parallel, Sparse};
 use super::lanes::{Lanes, Portable, Stored};
 use super::memory::Memory;
 use super::operators::{
@@ -85,6 +85,13 @@ pub(super) struct Pass {
     way: Way,
 }
 
+/// Rows of one angle and energy.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Slice {
+    array: usize,
+    values: (usize, usize),
+}
+
 /// Phase space, ledger and everything that the operators need, for cells stored as `S`.
 pub(super) struct March<S> {
     pub(super) tables: Tables,
@@ -111,13 +118,22 @@ struct Scratch {
     sums: Vec<f32>,
     escaped: Vec<f32>,
     buffer: Vec<f32>,
-    angle_weights: Vec<f32>,
-    row_weights: Vec<f64>,
+    /// Of the energies that a task takes from tile to tile together.
+    arrived: Vec<Arrived>,
+}
+
+/// Weight that an energy's plane has after its chain.
+#[derive(Clone, Debug, Default)]
+struct Arrived {
+    of_angles: Vec<f32>,
+    of_rows: Vec<f64>,
 }
 
 impl<S: Stored> March<S> {
-    /// `is_shared`: processes that are forked later see the same memory.
-    pub(super) fn new(tables: Tables, form: &Form, unit: f32, is_shared: bool) -> March<S> {
+    /// What processes that are forked later are to see is in shared memory.
+    pub(super) fn new(tables: Tables, form: &Form, unit: f32) -> March<S> {
+        let is_shared = form.parallel != Parallel::Threads;
+        let shares_cells = form.parallel == Parallel::SharedMemory;
         let (layout, grid) = (tables.layout, tables.grid);
         let mut ending = vec![[None; 2]; grid.energies];
         for (e, loss) in tables.losses.iter().enumerate() {
@@ -127,22 +143,25 @@ impl<S: Stored> March<S> {
             }
         }
         let rows = form.tile.min(grid.nz + layout.lead);
+        let form = Form {
+            tile: rows,
+            ..form.clone()
+        };
         let values = rows * layout.pitch;
         let scratch = || Scratch {
             tile: vec![0.0; grid.angles * tile_slab(&tables, rows) + SLACK],
             sums: vec![0.0; values + SLACK],
-            escaped: vec![0.0; values + SLACK],
+            escaped: vec![0.0; values + layout.lead * layout.pitch + SLACK],
             buffer: vec![0.0; values + 2 * (layout.pitch + 1) + SLACK],
-            angle_weights: vec![0.0; grid.angles],
-            row_weights: vec![0.0; grid.nz + layout.lead],
+            arrived: vec![],
         };
         let memory = |length: usize| Memory::zeroed(length, is_shared);
         March {
             taps: tables.scattering.iter().map(Taps::new).collect(),
             ending,
             arrays: [
-                Memory::zeroed(layout.length, is_shared),
-                Memory::zeroed(layout.length, is_shared),
+                Memory::zeroed(layout.length, shares_cells),
+                Memory::zeroed(layout.length, shares_cells),
             ],
             extents: [0, 1].map(|_| Memory::filled(grid.energies, Extent::EMPTY, is_shared)),
             current: 0,
@@ -154,7 +173,7 @@ impl<S: Stored> March<S> {
                 cells: Memory::zeroed(grid.energies, is_shared),
             },
             scratch: (0..form.workers).map(|_| Mutex::new(scratch())).collect(),
-            form: form.clone(),
+            form,
             unit,
             tables,
         }
@@ -284,10 +303,7 @@ impl<S: Stored> March<S> {
                 },
                 energy(Part::Energy, back),
             ],
-            Fusion::StreamEnergy => vec![
-                scattering(all(Task::Scatter)),
-                energy(Part::Fused, back),
-            ],
+            Fusion::StreamEnergy => vec![scattering(all(Task::Scatter)), energy(Part::Fused, back)],
             Fusion::All => vec![energy(Part::Fused, stay)],
         };
         if self.tables.is_strang {
@@ -305,6 +321,99 @@ impl<S: Stored> March<S> {
     pub(super) fn step_done(&mut self) {
         if matches!(self.form.fusion, Fusion::None | Fusion::All) {
             self.current = 1 - self.current;
+        }
+    }
+
+    pub(super) fn current(&self) -> usize {
+        self.current
+    }
+
+    /// For a process that is told.
+    pub(super) fn set_current(&mut self, array: usize) {
+        self.current = array;
+    }
+
+    /// The tasks of a pass that one of `count` processes does.
+    pub(super) fn share<'a>(
+        &self,
+        pass: &'a Pass,
+        number: usize,
+        count: usize,
+    ) -> impl Iterator<Item = &'a Task> {
+        pass.tasks.iter().skip(number).step_by(count)
+    }
+
+    /// What a process reads of the phase space, angle by angle.
+    pub(super) fn sources(&self, pass: &Pass, number: usize, count: usize) -> Vec<Slice> {
+        let mut energies: Vec<usize> = vec![];
+        for task in self.share(pass, number, count) {
+            match task {
+                Task::Deposit(band) => {
+                    let ends = band
+                        .clone()
+                        .flat_map(|j| self.ending[j].into_iter().flatten());
+                    energies.extend(ends.map(|(e, _)| e));
+                }
+                Task::Stop(some)
+                | Task::Scatter(some)
+                | Task::Stream(some)
+                | Task::Collect(some)
+                | Task::ScatterAgain(some) => energies.extend(some.clone()),
+            }
+        }
+        energies.sort_unstable();
+        energies.dedup();
+        self.slices(pass.way.from, energies)
+    }
+
+    /// What a process has written.
+    pub(super) fn results(&self, pass: &Pass, number: usize, count: usize) -> Vec<Slice> {
+        let bands = self
+            .share(pass, number, count)
+            .filter_map(|task| match task {
+                Task::Deposit(band) => Some(band.clone()),
+                _ => None,
+            });
+        self.slices(pass.way.to, bands.flatten().collect())
+    }
+
+    fn slices(&self, array: usize, energies: Vec<usize>) -> Vec<Slice> {
+        let layout = &self.tables.layout;
+        let of_energy = |e: usize| {
+            let extent = self.extents[array].as_slice()[e];
+            extent.angles().map(move |t| Slice {
+                array,
+                values: (
+                    layout.row(e, t, extent.rows.0),
+                    layout.row(e, t, extent.rows.1),
+                ),
+            })
+        };
+        energies.into_iter().flat_map(of_energy).collect()
+    }
+
+    pub(super) fn bytes(&self, slice: Slice) -> &[u8] {
+        let values = &self.arrays[slice.array].as_slice()[slice.values.0..slice.values.1];
+        // SAFETY: cells are numbers without padding.
+        unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values)) }
+    }
+
+    /// # Safety
+    /// Nothing else uses the slice.
+    #[allow(
+        clippy::mut_from_ref,
+        reason = "the caller promises that it is its own"
+    )]
+    pub(super) unsafe fn bytes_mut(&self, slice: Slice) -> &mut [u8] {
+        let count = slice.values.1 - slice.values.0;
+        assert!(
+            slice.values.1 <= self.tables.layout.length,
+            "a slice of the array"
+        );
+        // SAFETY: within the array; every pattern of bytes is a number.
+        unsafe {
+            let first = self.arrays[slice.array].pointer().add(slice.values.0);
+            std::slice::from_raw_parts_mut(first.cast(), count * size_of::<S>())
         }
     }
 
@@ -331,23 +440,104 @@ impl<S: Stored> March<S> {
         }
     }
 
+    /// Cells of each energy that hold more than `least`.
+    pub(super) fn occupied(&self, least: f64) -> Vec<usize> {
+        let count = |row: &[S]| {
+            row.iter()
+                .filter(|v| f64::from(v.widened()) > least)
+                .count()
+        };
+        self.by_energy(|row| count(row) as f64)
+            .into_iter()
+            .map(|n| n as usize)
+            .collect()
+    }
+
     /// Weight left in the phase space, by energy.
     pub(super) fn remaining(&self) -> Vec<f64> {
+        let weight = |row: &[S]| row.iter().map(|v| f64::from(v.widened())).sum::<f64>();
+        self.by_energy(|row| weight(row) / f64::from(self.unit))
+    }
+
+    /// Calls with energy, angle, z, x and weight of every cell that may hold some.
+    #[cfg(test)]
+    pub(super) fn each(&self, mut cell: impl FnMut(usize, usize, usize, usize, f64)) {
+        let values = self.arrays[self.current].as_slice();
+        for (e, extent) in self.extents[self.current].as_slice().iter().enumerate() {
+            for t in extent.angles() {
+                for z in extent.rows() {
+                    for x in 0..self.tables.grid.nx {
+                        let value = values[self.tables.layout.cell(e, t, z, x)];
+                        cell(e, t, z, x, f64::from(value.widened()));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The phase space of another march on the same grid.
+    #[cfg(test)]
+    pub(super) fn copy_from(&mut self, other: &March<S>) {
+        let extents = other.extents[other.current].as_slice();
+        self.extents[self.current]
+            .as_mut_slice()
+            .copy_from_slice(extents);
+        self.arrays[self.current].as_mut_slice().fill(S::default());
+        let layout = self.tables.layout;
+        for (e, extent) in extents.iter().enumerate() {
+            for t in extent.angles() {
+                let rows = layout.row(e, t, extent.rows.0)..layout.row(e, t, extent.rows.1);
+                self.arrays[self.current].as_mut_slice()[rows.clone()]
+                    .copy_from_slice(&other.arrays[other.current].as_slice()[rows]);
+            }
+        }
+    }
+
+    /// Sums over the rows that may hold weight.
+    fn by_energy(&self, of_row: impl Fn(&[S]) -> f64) -> Vec<f64> {
         let (layout, grid) = (self.tables.layout, self.tables.grid);
         let values = self.arrays[self.current].as_slice();
-        let of_energy = |e: usize| {
-            let extent = self.extents[self.current].as_slice()[e];
-            let mut sum = 0.0;
+        let extents = self.extents[self.current].as_slice();
+        let mut sums = vec![0.0; grid.energies];
+        for (e, (sum, extent)) in sums.iter_mut().zip(extents).enumerate() {
             for t in extent.angles() {
                 for z in extent.rows() {
                     let first = layout.cell(e, t, z, 0);
-                    let row = &values[first..first + grid.nx];
-                    sum += row.iter().map(|v| f64::from(v.widened())).sum::<f64>();
+                    *sum += of_row(&values[first..first + grid.nx]);
                 }
             }
-            sum / f64::from(self.unit)
-        };
-        (0..grid.energies).map(of_energy).collect()
+        }
+        sums
+    }
+}
+
+impl Scratch {
+    /// Empties the weights of so many energies.
+    fn begin(&mut self, tables: &Tables, energies: usize) {
+        if self.arrived.len() < energies {
+            let (angles, rows) = (tables.grid.angles, tables.grid.nz);
+            let none = Arrived {
+                of_angles: vec![0.0; angles],
+                of_rows: vec![0.0; rows],
+            };
+            self.arrived.resize(energies, none);
+        }
+        for arrived in &mut self.arrived[..energies] {
+            arrived.of_angles.fill(0.0);
+            arrived.of_rows.fill(0.0);
+        }
+    }
+
+    /// The scattered rows after those that only a shift reads.
+    fn stretch(&mut self, tables: &Tables, tile: usize) -> Stretch<f32> {
+        let layout = &tables.layout;
+        Stretch {
+            first: self
+                .tile
+                .as_mut_ptr()
+                .wrapping_add(layout.gap + layout.lead * layout.pitch),
+            slab: tile_slab(tables, tile),
+        }
     }
 }
 
@@ -408,7 +598,7 @@ impl<S: Stored> Job<'_, S> {
                             leaks: chain != Chain::Stored,
                             doses: true,
                         };
-                        self.flow::<V>(e, chain, [None; 2], Some(entered), scratch);
+                        self.flow_whole::<V>(e, chain, [None; 2], entered, scratch);
                     }
                 }
                 Task::Collect(energies) => {
@@ -448,7 +638,12 @@ impl<S: Stored> Job<'_, S> {
 
     fn set_extent(&self, array: usize, energy: usize, extent: Extent) {
         // SAFETY: this task writes the plane.
-        unsafe { self.march.extents[array].pointer().add(energy).write(extent) }
+        unsafe {
+            self.march.extents[array]
+                .pointer()
+                .add(energy)
+                .write(extent)
+        }
     }
 
     /// Where a plane's weight may be after A_theta and A_s.
@@ -488,14 +683,11 @@ impl<S: Stored> Job<'_, S> {
             let stretch = self.plane(to, energy, first);
             // SAFETY: as the caller promises; rows are within the planes.
             unsafe {
-                let escaped =
-                    self.scatter_rows::<V, S>(energy, from, &extent, &rows, stretch, scratch);
-                self.escape(energy, escaped);
+                self.scatter_rows::<V, S>(energy, from, &extent, &rows, stretch, scratch);
+                self.escape(energy, self.escaped(0, rows.len(), scratch));
                 for angle in targets.clone() {
                     for row in 0..rows.len() {
-                        let gap = stretch
-                            .first
-                            .add(angle * stretch.slab + row * layout.pitch);
+                        let gap = stretch.first.add(angle * stretch.slab + row * layout.pitch);
                         std::slice::from_raw_parts_mut(gap, layout.gap).fill(S::default());
                     }
                 }
@@ -506,10 +698,10 @@ impl<S: Stored> Job<'_, S> {
             ..extent
         };
         self.set_extent(to, energy, extent);
-        self.count(energy, &extent);
+        self.count(energy, self.cells(&extent));
     }
 
-    /// A_theta of some rows. Gives the weight that escaped.
+    /// A_theta of some rows; what escapes is in the scratch.
     #[inline(always)]
     unsafe fn scatter_rows<V: Lanes, O: Stored>(
         &self,
@@ -519,14 +711,18 @@ impl<S: Stored> Job<'_, S> {
         rows: &Range<usize>,
         to: Stretch<O>,
         scratch: &mut Scratch,
-    ) -> f64 {
+    ) {
         let march = self.march;
         let (layout, taps) = (&march.tables.layout, &march.taps[energy]);
         let length = rows.len() * layout.pitch;
         let from = self.plane(array, energy, rows.start);
         let (sources, ahead) = (
             extent.angles(),
-            if march.form.prefetches { layout.plane } else { 0 },
+            if march.form.prefetches {
+                layout.plane
+            } else {
+                0
+            },
         );
         let targets = taps.targets(&sources, march.tables.grid.angles);
         let escaped = &mut scratch.escaped[..length];
@@ -541,11 +737,6 @@ impl<S: Stored> Job<'_, S> {
                 _ => scatter::<V, S, O, 8>(taps, from, to, length, &sources, &targets, sum, ahead),
             }
         }
-        escaped
-            .chunks_exact(layout.pitch)
-            .flat_map(|row| &row[layout.gap..])
-            .map(|v| f64::from(*v))
-            .sum()
     }
 
     /// The second half of A_theta: through the scratch, back into the same plane.
@@ -558,7 +749,7 @@ impl<S: Stored> Job<'_, S> {
             return;
         }
         let targets = march.taps[energy].targets(&extent.angles(), march.tables.grid.angles);
-        let slab = tile_slab(&march.tables, march.form.tile.min(march.tables.grid.nz + layout.lead));
+        let slab = tile_slab(&march.tables, march.form.tile);
         for first in extent.rows().step_by(march.form.tile) {
             let rows = first..(first + march.form.tile).min(extent.rows.1);
             let scattered = Stretch {
@@ -568,9 +759,8 @@ impl<S: Stored> Job<'_, S> {
             let plane = self.plane(array, energy, first);
             // SAFETY: as the caller promises; a tile has room for its rows.
             unsafe {
-                let escaped =
-                    self.scatter_rows::<V, f32>(energy, array, &extent, &rows, scattered, scratch);
-                self.escape(energy, escaped);
+                self.scatter_rows::<V, f32>(energy, array, &extent, &rows, scattered, scratch);
+                self.escape(energy, self.escaped(0, rows.len(), scratch));
                 for angle in targets.clone() {
                     let from = scattered.first.add(angle * slab).cast_const();
                     let to = plane.first.add(angle * plane.slab);
@@ -585,7 +775,7 @@ impl<S: Stored> Job<'_, S> {
             ..extent
         };
         self.set_extent(array, energy, extent);
-        self.count(energy, &extent);
+        self.count(energy, self.cells(&extent));
     }
 
     /// A_s of a plane into the other array, after A_theta where they are fused.
@@ -609,79 +799,98 @@ impl<S: Stored> Job<'_, S> {
             doses: false,
         };
         // SAFETY: as the caller promises.
-        unsafe { self.flow::<V>(energy, chain, [Some(same), None], Some(entered), scratch) };
+        unsafe { self.flow_whole::<V>(energy, chain, [Some(same), None], entered, scratch) };
     }
 
-    /// Every energy that ends in the band, in ascending order, so that a plane gets its upper weight before its lower.
+    /// Every energy that ends in the band, tile by tile, so that a plane's second part finds the first one in a cache; in ascending
+    /// order, so that its upper weight comes before its lower.
     #[inline(always)]
     unsafe fn deposit<V: Lanes>(&self, band: &Range<usize>, scratch: &mut Scratch) {
         let Way { from, to } = self.way;
         let march = self.march;
         let chain = self.last_chain();
         let reached = |e: usize| self.reached(e, chain, self.extent(from, e));
-        let ending = |j: usize, which: usize| {
-            let source = march.ending[j][which].filter(|(e, _)| !reached(*e).is_empty());
-            source.map(|(e, _)| e)
-        };
+        let is_dense = march.form.sparse == Sparse::None;
         for j in band.clone() {
-            let empty = match march.form.sparse {
-                Sparse::None => march.whole(),
-                _ => Extent::EMPTY,
+            let extent = if is_dense {
+                march.whole()
+            } else {
+                Extent::EMPTY
             };
-            self.set_extent(to, j, empty);
-            if march.form.sparse == Sparse::None && march.ending[j] == [None; 2] {
-                self.fill(to, j, &empty, &Extent::EMPTY);
+            self.set_extent(to, j, extent);
+            if is_dense && march.ending[j] == [None; 2] {
+                self.fill(to, j, &extent, &Extent::EMPTY);
             }
         }
-        let sources = band.clone().flat_map(|j| march.ending[j].into_iter().flatten());
-        let (first, last) = sources.fold((usize::MAX, 0), |(first, last), (e, _)| {
-            (first.min(e), last.max(e))
+        let ends = band
+            .clone()
+            .flat_map(|j| march.ending[j].into_iter().flatten());
+        let (first, last) = ends.fold((usize::MAX, 0), |(first, last), (e, _)| {
+            (first.min(e), last.max(e + 1))
         });
-        for e in first..last.saturating_add(1) {
-            let Loss::Down { low, weights } = march.tables.losses[e] else {
-                continue;
-            };
-            let extent = reached(e);
-            if extent.is_empty() {
-                continue;
+        let is_active = |e: &usize| !reached(*e).is_empty();
+        let sources: Vec<usize> = (first..last).filter(is_active).collect();
+        scratch.begin(&march.tables, sources.len());
+        let rows = march.tables.grid.nz + march.tables.layout.lead;
+        for start in (0..rows).step_by(march.form.tile) {
+            let tile = start..(start + march.form.tile).min(rows);
+            for (place, &e) in sources.iter().enumerate() {
+                let before = place.checked_sub(1).map(|p| sources[p]);
+                let after = sources.get(place + 1).copied();
+                let [lower, upper] = self.ends(e, band, before);
+                // The account of an energy belongs to the task with its lower end.
+                let entered = lower.map(|_| Entered {
+                    leaks: chain != Chain::Stored,
+                    doses: true,
+                });
+                // SAFETY: as the caller promises.
+                unsafe { self.flow::<V>(e, chain, [lower, upper], entered, &tile, place, scratch) };
+                // The next energy adds to what this one has set, and to zeros around it.
+                if let (Some(upper), Some(next)) = (upper, after)
+                    && matches!(march.tables.losses[next], Loss::Down { low, .. } if low == upper.energy)
+                {
+                    let extent = reached(e);
+                    let around = extent.around(&reached(next)).within(&tile);
+                    self.fill(to, upper.energy, &around, &extent.within(&tile));
+                }
             }
-            let lower = band.contains(&low).then(|| Into {
-                energy: low,
-                weight: weights[0],
-                adds: ending(low, 1).is_some(),
-            });
-            let upper = band.contains(&(low + 1)).then(|| Into {
-                energy: low + 1,
-                weight: weights[1],
-                adds: false,
-            });
-            let entered = lower.map(|_| Entered {
-                leaks: chain != Chain::Stored,
-                doses: true,
-            });
-            // SAFETY: as the caller promises.
-            unsafe { self.flow::<V>(e, chain, [lower, upper], entered, scratch) };
-            let (kept, left) = extent.trimmed(
+        }
+        for (place, &e) in sources.iter().enumerate() {
+            let arrived = &scratch.arrived[place];
+            let (kept, left) = reached(e).trimmed(
                 march.form.sparse,
                 march.form.cutoff * f64::from(march.unit),
-                &scratch.row_weights,
-                &scratch.angle_weights,
+                &arrived.of_rows,
+                &arrived.of_angles,
             );
-            for into in [lower, upper].into_iter().flatten() {
+            let ends = self.ends(e, band, None);
+            for into in ends.into_iter().flatten() {
                 let around = self.extent(to, into.energy).around(&kept);
                 self.set_extent(to, into.energy, around);
             }
-            if lower.is_some() {
-                // SAFETY: the account of an energy belongs to the task with its lower end.
+            if ends[0].is_some() {
+                // SAFETY: as above.
                 unsafe { *march.ledger.cut.pointer().add(e) += left };
             }
-            // The next energy adds to what this one set, and to zeros around it.
-            if upper.is_some()
-                && let Some(next) = ending(low + 1, 0)
-            {
-                self.fill(to, low + 1, &extent.around(&reached(next)), &extent);
-            }
         }
+    }
+
+    /// Where an energy ends within a band; it adds where the energy `before` it has set.
+    fn ends(&self, energy: usize, band: &Range<usize>, before: Option<usize>) -> [Option<Into>; 2] {
+        let losses = &self.march.tables.losses;
+        let Loss::Down { low, weights } = losses[energy] else {
+            return [None; 2];
+        };
+        let has_set =
+            |e: usize| matches!(losses[e], Loss::Down { low: other, .. } if other + 1 == low);
+        let into = |end: usize| {
+            band.contains(&(low + end)).then(|| Into {
+                energy: low + end,
+                weight: weights[end],
+                adds: end == 0 && before.is_some_and(has_set),
+            })
+        };
+        [into(0), into(1)]
     }
 
     /// Zeros in a box, but not in the part of it that was written.
@@ -721,7 +930,7 @@ impl<S: Stored> Job<'_, S> {
             .map(|source| source.map(|(e, weight)| (self.plane(from, e, 0), weight)));
         // SAFETY: as the caller promises.
         unsafe {
-            self.flow::<V>(energy, Chain::Stored, [None; 2], Some(dose), scratch);
+            self.flow_whole::<V>(energy, Chain::Stored, [None; 2], dose, scratch);
             combine::<V, S>(
                 sources,
                 self.plane(to, energy, 0),
@@ -731,7 +940,28 @@ impl<S: Stored> Job<'_, S> {
         }
     }
 
-    /// Takes a plane through its chain, tile by tile, to where it arrives; leaves the weight of its rows and angles in the scratch.
+    /// Takes a whole plane through its chain.
+    #[inline(always)]
+    unsafe fn flow_whole<V: Lanes>(
+        &self,
+        energy: usize,
+        chain: Chain,
+        into: [Option<Into>; 2],
+        entered: Entered,
+        scratch: &mut Scratch,
+    ) {
+        let march = self.march;
+        scratch.begin(&march.tables, 1);
+        let rows = march.tables.grid.nz + march.tables.layout.lead;
+        for start in (0..rows).step_by(march.form.tile) {
+            let tile = start..(start + march.form.tile).min(rows);
+            // SAFETY: as the caller promises.
+            unsafe { self.flow::<V>(energy, chain, into, Some(entered), &tile, 0, scratch) };
+        }
+    }
+
+    /// Takes those of a plane's rows that arrive in a tile through its chain to where they end; their weight is added to
+    /// `scratch.arrived[place]`.
     #[inline(always)]
     unsafe fn flow<V: Lanes>(
         &self,
@@ -739,157 +969,172 @@ impl<S: Stored> Job<'_, S> {
         chain: Chain,
         into: [Option<Into>; 2],
         entered: Option<Entered>,
+        tile: &Range<usize>,
+        place: usize,
         scratch: &mut Scratch,
     ) {
         let march = self.march;
         let (tables, layout) = (&march.tables, march.tables.layout);
         let extent = self.extent(self.way.from, energy);
-        scratch.angle_weights.fill(0.0);
-        scratch.row_weights.fill(0.0);
-        if extent.is_empty() {
+        let beyond = if chain == Chain::Stored {
+            0
+        } else {
+            layout.lead
+        };
+        let rows = extent.rows.0.max(tile.start)..(extent.rows.1 + beyond).min(tile.end);
+        if extent.is_empty() || rows.is_empty() {
             return;
         }
         let reached = self.reached(energy, chain, extent);
-        let beyond = if chain == Chain::Stored { 0 } else { layout.lead };
-        let end = extent.rows.1 + beyond;
-        let most = march.form.tile.min(tables.grid.nz + layout.lead);
-        let slab = tile_slab(tables, most);
-        let mut escaped = 0.0;
-        let mut first = extent.rows.0;
-        while first < end {
-            let rows = first..(first + most).min(end);
-            let inside = rows.end.min(tables.grid.nz).max(first) - first;
-            let length = rows.len() * layout.pitch;
-            scratch.sums[..length].fill(0.0);
-            // SAFETY: as the caller promises; rows are within planes and tiles.
-            unsafe {
-                let from = match chain {
-                    Chain::ScatterStream => {
-                        escaped += self.scatter_tile::<V>(energy, &extent, &rows, slab, scratch);
-                        let first = scratch.tile.as_mut_ptr();
-                        Source::Tile(Stretch {
-                            first: first.add(layout.gap + layout.lead * layout.pitch),
-                            slab,
-                        })
+        let first = rows.start;
+        let inside = rows.end.min(tables.grid.nz).max(first) - first;
+        let length = rows.len() * layout.pitch;
+        scratch.sums[..length].fill(0.0);
+        // SAFETY: as the caller promises; rows are within planes and tiles.
+        unsafe {
+            let from = match chain {
+                Chain::ScatterStream => {
+                    let escaped = self.scatter_tile::<V>(energy, &extent, &rows, scratch);
+                    if entered.is_some() {
+                        self.escape(energy, escaped);
                     }
-                    _ => Source::Plane(self.plane(self.way.from, energy, first)),
-                };
-                let targets = into.map(|into| {
-                    into.map(|into| Target {
-                        stretch: self.plane(self.way.to, into.energy, first),
-                        weight: into.weight,
-                        adds: into.adds,
-                    })
-                });
-                let mut arrival = Arrival {
-                    length,
-                    inside: inside * layout.pitch,
-                    angles: reached.angles(),
-                    sums: scratch.sums.as_mut_ptr(),
-                    angle_weights: &mut scratch.angle_weights,
-                    targets,
-                };
-                let mut streaming = Streaming {
-                    shifts: &tables.shifts,
-                    pitch: layout.pitch,
-                    buffer: &mut scratch.buffer,
-                };
-                match (from, chain, march.form.streaming) {
-                    (Source::Plane(plane), Chain::Stored, _) => {
-                        stored::<V, S, S>(plane, &mut arrival);
-                    }
-                    (Source::Plane(plane), _, Direction::Gather) => {
-                        stream_gather::<V, S, S>(&streaming, plane, &mut arrival);
-                    }
-                    (Source::Plane(plane), _, Direction::Scatter) => {
-                        stream_scatter::<V, S, S>(&mut streaming, plane, &mut arrival);
-                    }
-                    (Source::Tile(tile), _, Direction::Gather) => {
-                        stream_gather::<V, f32, S>(&streaming, tile, &mut arrival);
-                    }
-                    (Source::Tile(tile), _, Direction::Scatter) => {
-                        stream_scatter::<V, f32, S>(&mut streaming, tile, &mut arrival);
-                    }
+                    Source::Tile(scratch.stretch(tables, march.form.tile))
+                }
+                _ => Source::Plane(self.plane(self.way.from, energy, first)),
+            };
+            let targets = into.map(|into| {
+                into.map(|into| Target {
+                    stretch: self.plane(self.way.to, into.energy, first),
+                    weight: into.weight,
+                    adds: into.adds,
+                })
+            });
+            let mut arrival = Arrival {
+                length,
+                inside: inside * layout.pitch,
+                angles: reached.angles(),
+                sums: scratch.sums.as_mut_ptr(),
+                angle_weights: &mut scratch.arrived[place].of_angles,
+                targets,
+            };
+            let mut streaming = Streaming {
+                shifts: &tables.shifts,
+                pitch: layout.pitch,
+                buffer: &mut scratch.buffer,
+            };
+            match (from, chain, march.form.streaming) {
+                (Source::Plane(plane), Chain::Stored, _) => {
+                    stored::<V, S, S>(plane, &mut arrival);
+                }
+                (Source::Plane(plane), _, Direction::Gather) => {
+                    stream_gather::<V, S, S>(&streaming, plane, &mut arrival);
+                }
+                (Source::Plane(plane), _, Direction::Scatter) => {
+                    stream_scatter::<V, S, S>(&mut streaming, plane, &mut arrival);
+                }
+                (Source::Tile(tile), _, Direction::Gather) => {
+                    stream_gather::<V, f32, S>(&streaming, tile, &mut arrival);
+                }
+                (Source::Tile(tile), _, Direction::Scatter) => {
+                    stream_scatter::<V, f32, S>(&mut streaming, tile, &mut arrival);
                 }
             }
-            self.enter(energy, &rows, chain, entered, scratch);
-            first = rows.end;
         }
+        self.enter(
+            energy,
+            &rows,
+            entered,
+            &scratch.sums,
+            &mut scratch.arrived[place],
+        );
         if entered.is_some() {
-            self.escape(energy, escaped);
-            self.count(energy, &reached);
+            let cells = reached.angles().len() * rows.len() * tables.grid.nx;
+            self.count(energy, cells);
         }
     }
 
-    /// Scattered rows of a tile in the scratch, after the last ones of the tile before. Gives the weight that escaped.
+    /// Scattered rows in the scratch's tile, from as many before `rows` as a shift can cross. Gives the weight that escaped from
+    /// `rows`.
     #[inline(always)]
     unsafe fn scatter_tile<V: Lanes>(
         &self,
         energy: usize,
         extent: &Extent,
         rows: &Range<usize>,
-        slab: usize,
         scratch: &mut Scratch,
     ) -> f64 {
         let march = self.march;
         let layout = march.tables.layout;
-        let most = march.form.tile.min(march.tables.grid.nz + layout.lead);
-        let (lead, pitch) = (layout.lead * layout.pitch, layout.pitch);
+        let pitch = layout.pitch;
         let targets = march.taps[energy].targets(&extent.angles(), march.tables.grid.angles);
-        let scattered = rows.start..rows.end.min(extent.rows.1).max(rows.start);
+        // Row 0 of the tile is `lead` rows before the first, which may be before the plane's.
+        let scattered =
+            rows.start.saturating_sub(layout.lead).max(extent.rows.0)..rows.end.min(extent.rows.1);
+        let row = |z: usize| layout.gap + (z + layout.lead - rows.start) * pitch;
+        let slab = tile_slab(&march.tables, march.form.tile);
+        let (first, last) = (
+            row(scattered.start),
+            row(scattered.end.max(scattered.start)),
+        );
         for angle in targets.clone() {
             let slab = &mut scratch.tile[angle * slab..(angle + 1) * slab];
-            if rows.start == extent.rows.0 {
-                slab[..layout.gap + lead].fill(0.0);
-            } else {
-                // With the gap before them.
-                slab.copy_within(most * pitch..most * pitch + layout.gap + lead, 0);
-            }
-            let written = layout.gap + lead + scattered.len() * pitch;
-            slab[written..layout.gap + lead + rows.len() * pitch + layout.gap].fill(0.0);
+            slab[..first].fill(0.0);
+            slab[last..row(rows.end) + layout.gap].fill(0.0);
         }
-        let tile = Stretch {
-            first: scratch.tile.as_mut_ptr().wrapping_add(layout.gap + lead),
-            slab,
-        };
         if scattered.is_empty() {
             return 0.0;
         }
+        let tile = Stretch {
+            first: scratch.tile.as_mut_ptr().wrapping_add(first),
+            slab,
+        };
         let from = self.way.from;
         // SAFETY: as the caller promises; the tile has room for its rows.
         unsafe {
-            let escaped =
-                self.scatter_rows::<V, f32>(energy, from, extent, &scattered, tile, scratch);
+            self.scatter_rows::<V, f32>(energy, from, extent, &scattered, tile, scratch);
             for angle in targets {
                 for row in 0..scattered.len() {
                     let gap = tile.first.add(angle * slab + row * pitch);
                     std::slice::from_raw_parts_mut(gap, layout.gap).fill(0.0);
                 }
             }
-            escaped
         }
+        self.escaped(
+            scattered.start.max(rows.start) - scattered.start,
+            scattered.len(),
+            scratch,
+        )
     }
 
-    /// The sums of a tile into the ledger.
+    /// Sum over some of the rows that were scattered last.
+    fn escaped(&self, first: usize, end: usize, scratch: &Scratch) -> f64 {
+        let layout = &self.march.tables.layout;
+        let rows = scratch.escaped[..end * layout.pitch].chunks_exact(layout.pitch);
+        let cells = rows.skip(first).flat_map(|row| &row[layout.gap..]);
+        cells.map(|v| f64::from(*v)).sum()
+    }
+
+    /// The sums of some rows into the ledger.
     fn enter(
         &self,
         energy: usize,
         rows: &Range<usize>,
-        chain: Chain,
         entered: Option<Entered>,
-        scratch: &mut Scratch,
+        sums: &[f32],
+        arrived: &mut Arrived,
     ) {
         let march = self.march;
         let (layout, grid) = (march.tables.layout, march.tables.grid);
+        let weight = |values: &[f32]| values.iter().map(|v| f64::from(*v)).sum::<f64>();
         let mut leaked = 0.0;
-        for (row, sums) in rows.clone().zip(scratch.sums.chunks_exact(layout.pitch)) {
-            let (gap, cells) = sums.split_at(layout.gap);
+        for (row, sums) in rows.clone().zip(sums.chunks_exact(layout.pitch)) {
             if row >= grid.nz {
-                leaked += sums.iter().map(|v| f64::from(*v)).sum::<f64>();
+                leaked += weight(sums);
                 continue;
             }
-            leaked += gap.iter().map(|v| f64::from(*v)).sum::<f64>();
-            scratch.row_weights[row] = cells.iter().map(|v| f64::from(*v)).sum();
+            let (gap, cells) = sums.split_at(layout.gap);
+            leaked += weight(gap);
+            arrived.of_rows[row] = weight(cells);
             if entered.is_some_and(|e| e.doses) {
                 let first = energy * grid.places() + row * grid.nx;
                 // SAFETY: the account of this energy is this task's.
@@ -901,10 +1146,14 @@ impl<S: Stored> Job<'_, S> {
                 }
             }
         }
-        if entered.is_some_and(|e| e.leaks) && chain != Chain::Stored {
+        if entered.is_some_and(|e| e.leaks) {
             // SAFETY: as above.
             unsafe { *march.ledger.leaked.pointer().add(energy) += leaked };
         }
+    }
+
+    fn cells(&self, extent: &Extent) -> usize {
+        extent.angles().len() * extent.rows().len() * self.march.tables.grid.nx
     }
 
     fn escape(&self, energy: usize, weight: f64) {
@@ -912,8 +1161,7 @@ impl<S: Stored> Job<'_, S> {
         unsafe { *self.march.ledger.escaped.pointer().add(energy) += weight };
     }
 
-    fn count(&self, energy: usize, extent: &Extent) {
-        let cells = extent.angles().len() * extent.rows().len() * self.march.tables.grid.nx;
+    fn count(&self, energy: usize, cells: usize) {
         // SAFETY: the account of this energy is this task's.
         unsafe { *self.march.ledger.cells.pointer().add(energy) += cells as u64 };
     }

@@ -4,6 +4,10 @@
     reason = "anonymous mappings, and pointers that tasks write through"
 )]
 
+/// From here on large pages are worth asking for: tasks go from slab to slab, each on a page of its own.
+#[cfg(unix)]
+const LARGE: usize = 4 << 20;
+
 /// Zeroed at first, never resized.
 #[derive(Debug)]
 pub(super) struct Memory<T> {
@@ -33,8 +37,8 @@ impl<T: Copy + Default> Memory<T> {
 impl<T: Copy> Memory<T> {
     pub(super) fn filled(length: usize, value: T, is_shared: bool) -> Memory<T> {
         #[cfg(unix)]
-        if is_shared {
-            return Memory::mapped(length, value);
+        if is_shared || length * size_of::<T>() >= LARGE {
+            return Memory::mapped(length, value, is_shared);
         }
         #[cfg(not(unix))]
         let _ = is_shared;
@@ -49,19 +53,25 @@ impl<T: Copy> Memory<T> {
     /// # Panics
     /// Where the system has no more memory, as a vector does.
     #[cfg(unix)]
-    fn mapped(length: usize, value: T) -> Memory<T> {
+    fn mapped(length: usize, value: T, is_shared: bool) -> Memory<T> {
         let size = (length * size_of::<T>()).max(1);
-        // SAFETY: a new anonymous mapping, aligned to a page and large enough.
+        let visibility = match is_shared {
+            true => libc::MAP_SHARED,
+            false => libc::MAP_PRIVATE,
+        };
+        // SAFETY: a new anonymous mapping, aligned to a page and large enough; the advice may be refused.
         let first = unsafe {
             let at = libc::mmap(
                 std::ptr::null_mut(),
                 size,
                 libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_SHARED | libc::MAP_ANONYMOUS,
+                visibility | libc::MAP_ANONYMOUS,
                 -1,
                 0,
             );
-            assert!(at != libc::MAP_FAILED, "no memory for {size} shared bytes");
+            assert!(at != libc::MAP_FAILED, "no memory for {size} bytes");
+            #[cfg(target_os = "linux")]
+            libc::madvise(at, size, libc::MADV_HUGEPAGE);
             at.cast::<T>()
         };
         let mut memory = Memory {

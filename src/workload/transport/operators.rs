@@ -438,7 +438,11 @@ pub(super) unsafe fn combine<V: Lanes, T: Stored>(
                     let (a, b, v, w) = (a.at(angle), b.at(angle), V::splat(v), V::splat(w));
                     along!(V, length, i, part, {
                         let sum = read::<V, T>(a.add(i), part).mul(v);
-                        write(read::<V, T>(b.add(i), part).mul_add(w, sum), slab.add(i), part);
+                        write(
+                            read::<V, T>(b.add(i), part).mul_add(w, sum),
+                            slab.add(i),
+                            part,
+                        );
                     });
                 }
                 [Some((a, v)), None] | [None, Some((a, v))] => {

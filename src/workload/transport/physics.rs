@@ -124,7 +124,8 @@ fn bethe(energy: f64) -> f64 {
     let ratio = ELECTRON / PROTON;
     let largest =
         2.0 * ELECTRON * beta2 * gamma * gamma / (1.0 + 2.0 * gamma * ratio + ratio * ratio);
-    let logarithm = (2.0 * ELECTRON * beta2 * gamma * gamma * largest / (EXCITATION * EXCITATION)).ln();
+    let logarithm =
+        (2.0 * ELECTRON * beta2 * gamma * gamma * largest / (EXCITATION * EXCITATION)).ln();
     0.1 * DENSITY * BETHE_CONSTANT * CHARGE_PER_MASS / beta2 * (0.5 * logarithm - beta2)
 }
 
@@ -172,7 +173,10 @@ mod tests {
         for law in [Law::BraggKleeman, Law::Bethe] {
             let stopping = Stopping::new(law, 66.0);
             let lost = 60.0 - stopping.after(60.0, 1e-3);
-            assert!((lost / (1e-3 * stopping.power(60.0)) - 1.0).abs() < 1e-3, "{law:?}");
+            assert!(
+                (lost / (1e-3 * stopping.power(60.0)) - 1.0).abs() < 1e-3,
+                "{law:?}"
+            );
             let half = stopping.after(stopping.after(60.0, 0.4), 0.4);
             assert!((half - stopping.after(60.0, 0.8)).abs() < 1e-6, "{law:?}");
             assert_eq!(stopping.after(1.0, 5.0), 0.0);

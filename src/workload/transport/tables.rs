@@ -139,12 +139,6 @@ impl Tables {
             entries: beam.entries(),
         }
     }
-
-    /// Mean length of the kernels, `<taps>` of WORKLOADS §3e.
-    pub(super) fn taps(&self) -> f64 {
-        let sum: usize = self.scattering.iter().map(|s| 2 * s.reach + 1).sum();
-        sum as f64 / self.scattering.len() as f64
-    }
 }
 
 /// Energies sorted by their variance in `buckets` groups of equal size, each with its mean.
@@ -152,8 +146,7 @@ fn share(variances: &mut [f64], buckets: usize) {
     let mut order: Vec<usize> = (0..variances.len()).collect();
     order.sort_by(|&a, &b| variances[a].total_cmp(&variances[b]));
     for bucket in 0..buckets {
-        let members =
-            &order[bucket * order.len() / buckets..(bucket + 1) * order.len() / buckets];
+        let members = &order[bucket * order.len() / buckets..(bucket + 1) * order.len() / buckets];
         let mean = members.iter().map(|&e| variances[e]).sum::<f64>() / members.len().max(1) as f64;
         for &e in members {
             variances[e] = mean;
@@ -201,10 +194,7 @@ impl Scattering {
 impl Shift {
     fn new(beam: &Beam, angle: usize) -> Shift {
         let (sine, cosine) = beam.angle_of(angle).sin_cos();
-        let (x, z) = (
-            beam.step * cosine / beam.dx(),
-            beam.step * sine / beam.dz(),
-        );
+        let (x, z) = (beam.step * cosine / beam.dx(), beam.step * sine / beam.dz());
         let (fx, fz) = (x - x.floor(), z - z.floor());
         let weights = [
             (1.0 - fz) * (1.0 - fx),
