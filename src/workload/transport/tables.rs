@@ -82,7 +82,8 @@ impl Layout {
         let gap = shifts.iter().map(sideways).max().unwrap_or(0).max(1) as usize;
         let lead = shifts.iter().map(|s| s.iz + 1).max().unwrap_or(0).max(1) as usize;
         let pitch = grid.nx + gap;
-        let slab = (lead + grid.nz) * pitch;
+        // What a shift reads behind the last overflowing row is empty too.
+        let slab = (lead + grid.nz) * pitch + gap;
         let plane = grid.angles * slab;
         Layout {
             pitch,
@@ -91,7 +92,7 @@ impl Layout {
             slab,
             plane,
             // Behind the last slab there is an empty lead too.
-            length: gap + grid.energies * plane + lead * pitch + SLACK,
+            length: 2 * gap + grid.energies * plane + lead * pitch + SLACK,
         }
     }
 
@@ -174,17 +175,25 @@ impl Scattering {
             taps.iter().map(|t| t / sum).collect()
         };
         let reach = taps.len() / 2;
+        // A sum that is off by a rounding would show after a hundred steps.
+        let mut rounded: Vec<f32> = taps.iter().map(|t| *t as f32).collect();
+        let missing = 1.0 - rounded.iter().map(|t| f64::from(*t)).sum::<f64>();
+        for side in [reach - 1, reach + 1] {
+            rounded[side] = (f64::from(rounded[side]) + 0.5 * missing) as f32;
+        }
+        let taps = rounded;
         let escaping = (0..angles)
             .map(|from| {
                 let is_out = |tap: &usize| {
                     let to = (from + tap) as i64 - reach as i64;
                     to < 0 || to >= angles as i64
                 };
-                (0..taps.len()).filter(is_out).map(|t| taps[t]).sum::<f64>() as f32
+                let lost = (0..taps.len()).filter(is_out).map(|t| f64::from(taps[t]));
+                lost.sum::<f64>() as f32
             })
             .collect();
         Scattering {
-            taps: taps.iter().map(|t| *t as f32).collect(),
+            taps,
             reach,
             escaping,
         }
@@ -205,9 +214,23 @@ impl Shift {
         Shift {
             ix: x.floor() as i32,
             iz: z.floor() as i32,
-            weights: weights.map(|w| w as f32),
+            weights: whole(weights),
         }
     }
+}
+
+/// Weights whose sum is 1 after rounding too: the smallest, which has the finest steps, makes up for the others.
+fn whole(weights: [f64; 4]) -> [f32; 4] {
+    let mut rounded = weights.map(|w| w as f32);
+    let missing = 1.0 - rounded.iter().map(|w| f64::from(*w)).sum::<f64>();
+    if let Some(least) = rounded
+        .iter_mut()
+        .filter(|w| **w > 1e-6)
+        .min_by(|a, b| a.total_cmp(b))
+    {
+        *least = (f64::from(*least) + missing) as f32;
+    }
+    rounded
 }
 
 /// The energy map, and what a unit of weight deposits.
@@ -225,8 +248,9 @@ fn losses(beam: &Beam, physics: &Physics) -> (Vec<Loss>, Vec<f64>) {
             return (Loss::Stops, energy);
         }
         let low = (place.floor() as usize).min(beam.grid.energies - 2);
-        let high = (place - low as f64) as f32;
-        let weights = [1.0 - high, high];
+        let lower = 1.0 - (place - low as f64) as f32;
+        // In this order the sum is exactly 1.
+        let weights = [lower, 1.0 - lower];
         (Loss::Down { low, weights }, energy - left)
     };
     (0..beam.grid.energies).map(of_bin).unzip()
