@@ -714,6 +714,17 @@ fn tunables(file: &str) -> Vec<Vec<(String, Value)>> {
         "beamform3d/beamform3d.cu" => ["float", "__half", "__nv_bfloat16"]
             .map(beamform3d)
             .to_vec(),
+        "transport/transport.cu" => vec![whole(&[
+            ("ENERGIES", 200),
+            ("ANGLES", 72),
+            ("NZ", 40),
+            ("NX", 40),
+            ("TAPS", 123),
+            ("RIM_Z", 1),
+            ("RIM_X", 1),
+            ("GROUP_X", 32),
+            ("GROUP_Z", 4),
+        ])],
         other => panic!("kernels/{other}: write here with which tunables it is compiled"),
     }
 }

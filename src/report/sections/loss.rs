@@ -1,11 +1,11 @@
 //! What each method gains and what it loses, of a workload whose outputs are doses: a table to look things up in, accuracy set
 //! against speed in the words of a rule, and depth doses. Elsewhere empty.
 use crate::plan::{Case, DeviceChoice};
-use crate::record::{Run, Trial};
+use crate::record::{PhaseOutcome, Run, Trial};
 use crate::report::numbers::{NONE, Unit, small};
 use crate::report::plot::curves::{Curve, MOST, curves};
 use crate::report::{
-    Figure, Files, Piece, Row, accuracy, columns, file_name, in_case, timed, variants,
+    Figure, Files, Piece, Row, accuracy, columns, effect, file_name, in_case, kept, timed, variants,
 };
 use crate::trial::VariantId;
 
@@ -43,14 +43,35 @@ fn of_case(run: &Run, case: &Case) -> Vec<Piece> {
         return vec![];
     };
     let mut pieces = quick_reference(run, case, baseline);
-    pieces.extend(accuracy_against_speed(case, baseline, &trials));
+    pieces.extend(accuracy_against_speed(run, case, baseline, &trials));
     pieces.extend(depth_doses(run, case, &trials));
     pieces
 }
 
-/// Median times of two trials as a factor; absent if one of them was not timed.
-fn gain(baseline: &Trial, trial: &Trial) -> Option<f64> {
-    Some(timed(baseline)?.1 / timed(trial)?.1)
+/// A trial's speedup over the baseline of the plan: over its phase's reference, times what that has gained in the phases before.
+/// Each factor was compared within blocks; medians of different hours would compare the hours.
+fn gain(run: &Run, case: &str, trial: &Trial) -> Option<f64> {
+    let outcomes: Vec<&PhaseOutcome> = run.outcomes.iter().filter(|o| o.case == case).collect();
+    let at = outcomes.iter().position(|o| o.phase == trial.phase)?;
+    Some(of_reference(run, &outcomes[..=at])? * own_gain(trial)?)
+}
+
+fn own_gain(trial: &Trial) -> Option<f64> {
+    match trial.id {
+        VariantId::REFERENCE => Some(1.0),
+        _ => effect(trial).map(|(comparison, _)| comparison.speedup),
+    }
+}
+
+/// Of the last outcome's reference.
+fn of_reference(run: &Run, outcomes: &[&PhaseOutcome]) -> Option<f64> {
+    let (last, before) = outcomes.split_last()?;
+    if last.reference == run.header.plan.baseline {
+        return Some(1.0);
+    }
+    let parent = before.iter().rposition(|o| o.kept == last.reference)?;
+    let own = kept(run, before[parent]).map_or(Some(1.0), own_gain)?;
+    Some(of_reference(run, &before[..=parent])? * own)
 }
 
 fn factor(gain: Option<f64>) -> String {
@@ -67,8 +88,8 @@ fn quick_reference(run: &Run, case: &Case, baseline: &Trial) -> Vec<Piece> {
         let others = variants(run, outcome)
             .into_iter()
             .filter(|t| t.id != VariantId::REFERENCE);
-        let timed = others.filter_map(|t| Some((t, timed(t)?.1)));
-        timed.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(t, _)| t)
+        let timed = others.filter_map(|t| Some((t, own_gain(t)?)));
+        timed.min_by(|a, b| b.1.total_cmp(&a.1)).map(|(t, _)| t)
     };
     let phases = run.header.plan.phases.iter();
     let rows: Vec<(&Trial, String, String)> =
@@ -93,7 +114,7 @@ fn quick_reference(run: &Run, case: &Case, baseline: &Trial) -> Vec<Piece> {
             let gpu = if is_gpu { "yes" } else { "no" };
             Row::new(vec![
                 method,
-                factor(gain(baseline, trial)),
+                factor(gain(run, &case.name, trial)),
                 time,
                 effort,
                 gpu.into(),
@@ -113,7 +134,7 @@ fn quick_reference(run: &Run, case: &Case, baseline: &Trial) -> Vec<Piece> {
     vec![
         Piece::Paragraph(in_case(
             &case.name,
-            "The quickest variant of each phase against the baseline of the plan, by their medians; a phase builds on those before it, and intervals are with the phases.",
+            "The quickest variant of each phase against the baseline of the plan. Speedups were compared within blocks, from phase to phase, and are multiplied; times are medians of the hour in which they were measured. Intervals are with the phases.",
         )),
         Piece::Table {
             header: columns(&header),
@@ -131,7 +152,12 @@ fn word(difference: f64, gamma: f64) -> &'static str {
     }
 }
 
-fn accuracy_against_speed(case: &Case, baseline: &Trial, trials: &[&Trial]) -> Vec<Piece> {
+fn accuracy_against_speed(
+    run: &Run,
+    case: &Case,
+    baseline: &Trial,
+    trials: &[&Trial],
+) -> Vec<Piece> {
     let differs = |t: &&&Trial| accuracy(t, DIFFERENCE).is_some_and(|d| d.is_nan() || d > ROUNDING);
     // Later phases' references have had their row.
     let mut seen = vec![];
@@ -154,7 +180,7 @@ fn accuracy_against_speed(case: &Case, baseline: &Trial, trials: &[&Trial]) -> V
             };
             Row::new(vec![
                 format!("{}: {}", t.phase, t.name),
-                factor(gain(baseline, t)),
+                factor(gain(run, &case.name, t)),
                 value(DIFFERENCE),
                 share(GAMMA),
                 share("gamma_3_3"),

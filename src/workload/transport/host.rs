@@ -3,10 +3,11 @@ use super::beam::Beam;
 use super::form::{Form, Parallel};
 use super::judge::{self, Outcome};
 use super::lanes::Stored;
+use super::ledger::Account;
 use super::march::March;
 #[cfg(unix)]
 use super::processes::Team;
-use super::tables::{Loss, Tables};
+use super::tables::Tables;
 use super::{BEAM, SCATTERING, STAGES, TRANSFER, timed};
 use crate::array::Array;
 use crate::trial::{Ending, Invocation, Timing};
@@ -113,37 +114,22 @@ impl<S: Stored> Host<S> {
 
 /// The dose, and what the ledger does not account for.
 pub(super) fn outcome<S: Stored>(march: &March<S>) -> Outcome {
-    let tables = &march.tables;
-    let unit = f64::from(march.unit);
-    let places = tables.grid.places();
-    let remaining = march.remaining();
-    let mut dose = vec![0.0; places];
-    let (mut mass, mut energy) = (0.0, 0.0);
     let ledger = &march.ledger;
-    for (e, centre) in tables.energies.iter().enumerate() {
-        let arrived = &ledger.arrived.as_slice()[e * places..(e + 1) * places];
-        for (sum, weight) in dose.iter_mut().zip(arrived) {
-            *sum += tables.deposits[e] * weight / unit;
-        }
-        let gone = (ledger.escaped.as_slice()[e] + ledger.leaked.as_slice()[e]) / unit;
-        let cut = ledger.cut.as_slice()[e] / unit;
-        mass += remaining[e] + gone + cut;
-        energy += (remaining[e] + gone) * centre + cut * (centre - tables.deposits[e]);
-        if tables.losses[e] == Loss::Stops {
-            mass += arrived.iter().sum::<f64>() / unit;
-        }
-    }
-    energy += dose.iter().sum::<f64>();
-    let began = |of: &dyn Fn(usize) -> f64| {
-        let weights = tables.entries.iter();
-        weights.map(|e| e.weight * of(e.energy)).sum::<f64>()
+    let of_unit = |values: &[f64]| -> Vec<f64> {
+        let unit = f64::from(march.unit);
+        values.iter().map(|v| v / unit).collect()
     };
-    let (mass_before, energy_before) = (began(&|_| 1.0), began(&|e| tables.energies[e]));
-    Outcome {
-        dose,
-        mass_error: mass / mass_before - 1.0,
-        energy_error: energy / energy_before - 1.0,
+    let gone: Vec<f64> = (ledger.escaped.as_slice().iter())
+        .zip(ledger.leaked.as_slice())
+        .map(|(escaped, leaked)| escaped + leaked)
+        .collect();
+    Account {
+        remaining: march.remaining(),
+        gone: of_unit(&gone),
+        cut: of_unit(ledger.cut.as_slice()),
+        arrived: of_unit(ledger.arrived.as_slice()),
     }
+    .outcome(&march.tables)
 }
 
 impl<S: Stored> Executable for Host<S> {

@@ -124,10 +124,11 @@ fn depth_dose(beam: &Beam, values: &[f64]) -> (Vec<f64>, Vec<f64>) {
 struct Falloff {
     peak: f64,
     to_80: f64,
-    to_20: f64,
+    /// Absent where the dose ends before.
+    to_20: Option<f64>,
 }
 
-/// `None` if the dose does not fall to 20 % behind its peak: the beam goes on.
+/// `None` if the dose does not fall to 80 % behind its peak: the beam goes on.
 fn falloff(depths: &[f64], doses: &[f64]) -> Option<Falloff> {
     let peak = (0..doses.len()).max_by(|&a, &b| doses[a].total_cmp(&doses[b]))?;
     let crossing = |share: f64| {
@@ -139,7 +140,7 @@ fn falloff(depths: &[f64], doses: &[f64]) -> Option<Falloff> {
     Some(Falloff {
         peak: depths[peak],
         to_80: crossing(0.8)?,
-        to_20: crossing(0.2)?,
+        to_20: crossing(0.2),
     })
 }
 
@@ -193,10 +194,10 @@ pub(super) fn distances(beam: &Beam, output: &Array, expected: &Array) -> Vec<f6
         falloff(&depths, &doses)
     };
     let (found_falloff, wanted_falloff) = (of(&found), of(&wanted));
-    let compare = |what: fn(&Falloff) -> f64| {
+    let compare = |what: fn(&Falloff) -> Option<f64>| {
         change(
-            found_falloff.as_ref().map(what),
-            wanted_falloff.as_ref().map(what),
+            found_falloff.as_ref().and_then(what),
+            wanted_falloff.as_ref().and_then(what),
         )
     };
     let middle = 0.5 * Stopping::new(beam.law, beam.highest).range(beam.energy);
@@ -207,8 +208,8 @@ pub(super) fn distances(beam: &Beam, output: &Array, expected: &Array) -> Vec<f6
         gamma(0.02, 2.0),
         gamma(0.03, 3.0),
         gamma(0.02, 1.0),
-        compare(|f| f.peak),
-        compare(|f| f.to_20 - f.to_80),
+        compare(|f| Some(f.peak)),
+        compare(|f| Some(f.to_20? - f.to_80)),
         change(deviation(&found), deviation(&wanted)),
     ]
 }

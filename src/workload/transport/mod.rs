@@ -4,9 +4,13 @@ mod beam;
 mod exact;
 mod extent;
 mod form;
+mod gpu;
+#[cfg(test)]
+mod gpu_tests;
 mod host;
 mod judge;
 mod lanes;
+mod ledger;
 mod march;
 mod memory;
 mod operators;
@@ -48,6 +52,9 @@ pub(super) const ENTRY: WorkloadEntry = WorkloadEntry {
 const BEAM: usize = 0;
 /// And from here on in the order of `march::Part`.
 const SCATTERING: usize = 1;
+const STREAMING: usize = 2;
+const ENERGY: usize = 3;
+const FUSED: usize = 4;
 const TRANSFER: usize = 5;
 const STAGES: usize = TRANSFER + 1;
 
@@ -103,8 +110,9 @@ impl Workload for Transport {
         device: &Device,
         configuration: &Configuration,
     ) -> Result<Box<dyn Executable>, Ending> {
-        if let Device::Gpu(_) = device {
-            return Err(settings::unsupported("written for processors".into()));
+        if let Device::Gpu(gpu) = device {
+            let settings = Settings::on_gpu(configuration, &self.beam)?;
+            return gpu::prepare(gpu, &self.beam, &settings);
         }
         let settings = Settings::on_host(configuration, &self.beam)?;
         let own = self.beam.on(settings.grid);
@@ -122,6 +130,14 @@ impl Workload for Transport {
                 Box::new(Host::<bf16>::new(&self.beam, own, tables, form, 1.0)?)
             }
         })
+    }
+
+    fn compile(&self, device: &Device, configuration: &Configuration) {
+        if let Device::Gpu(gpu) = device
+            && let Ok(settings) = Settings::on_gpu(configuration, &self.beam)
+        {
+            gpu::compile(&**gpu, &self.beam, &settings);
+        }
     }
 
     fn exact(&self, _device: &Device, _baseline: &Configuration) -> Result<Option<Array>, Ending> {

@@ -20,7 +20,7 @@ impl Settings {
             && matches!(self.form.fusion, Fusion::StreamEnergy | Fusion::All)
         {
             return no(
-                "a fused pass hands each energy's weight on while it is in registers; energy=gather is written for fusion=none and theta_stream",
+                "a fused pass ends energies in its own order; energy=gather is written for fusion=none and theta_stream",
             );
         }
         None
@@ -79,6 +79,9 @@ impl Settings {
             return no(
                 "a GPU's group has no room for all angles of its places: fusion=none or stream_energy",
             );
+        }
+        if form.fusion == Fusion::StreamEnergy && form.streaming == Direction::Scatter {
+            return no("fusion=stream_energy sums what arrives in registers: streaming=gather");
         }
         if form.cutoff > 0.0 || matches!(form.sparse, Sparse::Rows | Sparse::Box) {
             return no(

@@ -2,6 +2,7 @@
 //! arrays that they work on.
 use super::beam::{Beam, Entry, Grid};
 use super::physics::{Deflection, Stopping, deflection};
+use std::ops::Range;
 
 /// Physics that a configuration chooses; the definition's is the default.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -139,6 +140,19 @@ impl Tables {
             is_strang: physics.is_strang,
             entries: beam.entries(),
         }
+    }
+}
+
+impl Tables {
+    /// Energies in which the weight of some energies ends; empty if all of it stops.
+    pub(super) fn ends(&self, energies: &Range<usize>) -> Range<usize> {
+        let lows = self.losses[energies.clone()]
+            .iter()
+            .filter_map(|loss| match loss {
+                Loss::Down { low, .. } => Some(*low),
+                Loss::Stops => None,
+            });
+        lows.clone().min().unwrap_or(0)..lows.max().map_or(0, |low| low + 2)
     }
 }
 
