@@ -94,7 +94,7 @@ KERNEL scatter(ARGUMENTS) {
     if (window->leaks) *entry(account, LEAKED, p.e, p) += leaked;
 }
 
-__device__ inline float read(const float *source, int e, int t, int z, int x) {
+__device__ inline float weight_at(const float *source, int e, int t, int z, int x) {
     if (z < 0 || x < 0 || z >= NZ || x >= NX) return 0;
     return source[slab(e, t) + z * NX + x];
 }
@@ -103,10 +103,10 @@ __device__ inline float read(const float *source, int e, int t, int z, int x) {
 __device__ inline float arriving(const float *source, const float *numbers, const int *indices, int e, int t, Place p) {
     const int x = p.x - indices[SIDEWAYS + t], z = p.z - indices[DOWN + t];
     const float *w = numbers + SHIFTS + 4 * t;
-    float sum = w[0] * read(source, e, t, z, x);
-    sum = fmaf(w[1], read(source, e, t, z, x - 1), sum);
-    sum = fmaf(w[2], read(source, e, t, z - 1, x), sum);
-    return fmaf(w[3], read(source, e, t, z - 1, x - 1), sum);
+    float sum = w[0] * weight_at(source, e, t, z, x);
+    sum = fmaf(w[1], weight_at(source, e, t, z, x - 1), sum);
+    sum = fmaf(w[2], weight_at(source, e, t, z - 1, x), sum);
+    return fmaf(w[3], weight_at(source, e, t, z - 1, x - 1), sum);
 }
 
 KERNEL stream_gather(ARGUMENTS) {

@@ -114,7 +114,7 @@ fn scatter(@builtin(global_invocation_id) at: vec3<u32>) {
     if (window.leaks != 0u) { enter(LEAKED, p, p.e, leaked); }
 }
 
-fn read(e: u32, t: u32, z: i32, x: i32) -> f32 {
+fn weight_at(e: u32, t: u32, z: i32, x: i32) -> f32 {
     if (z < 0 || x < 0 || z >= i32(NZ) || x >= i32(NX)) { return 0.0; }
     return source[slab(e, t) + u32(z) * NX + u32(x)];
 }
@@ -124,10 +124,10 @@ fn arriving(e: u32, t: u32, p: Place) -> f32 {
     let x = i32(p.x) - indices[SIDEWAYS + t];
     let z = i32(p.z) - indices[DOWN + t];
     let w = SHIFTS + 4u * t;
-    var sum = numbers[w] * read(e, t, z, x);
-    sum = fma(numbers[w + 1u], read(e, t, z, x - 1), sum);
-    sum = fma(numbers[w + 2u], read(e, t, z - 1, x), sum);
-    return fma(numbers[w + 3u], read(e, t, z - 1, x - 1), sum);
+    var sum = numbers[w] * weight_at(e, t, z, x);
+    sum = fma(numbers[w + 1u], weight_at(e, t, z, x - 1), sum);
+    sum = fma(numbers[w + 2u], weight_at(e, t, z - 1, x), sum);
+    return fma(numbers[w + 3u], weight_at(e, t, z - 1, x - 1), sum);
 }
 
 @compute @workgroup_size({{ group_x }}, {{ group_z }})

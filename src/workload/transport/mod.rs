@@ -8,6 +8,7 @@ mod gpu;
 #[cfg(test)]
 mod gpu_tests;
 mod host;
+mod job;
 mod judge;
 mod lanes;
 mod ledger;

@@ -4,7 +4,8 @@
     unsafe_code,
     reason = "vectors over raw arrays; every function says what it needs"
 )]
-use super::lanes::{Lanes, Stored};
+use super::form::InstructionSet;
+use super::lanes::{Lanes, Portable, Stored};
 use super::tables::{Scattering, Shift};
 use std::ops::Range;
 
@@ -69,93 +70,147 @@ impl<T> Stretch<T> {
     }
 }
 
-/// A_theta: `to = taps * from` along the angles, over `length` values of a slab. Adds what leaves the domain to `escaped`.
+/// An operator on a stretch, whose loops are compiled for every instruction set.
+pub(super) trait Operator {
+    /// # Safety
+    /// The processor has V's features, and what the operator says.
+    unsafe fn run<V: Lanes>(&mut self);
+}
+
+/// Runs an operator with the best code that was chosen.
 ///
 /// # Safety
-/// Both stretches have `length` values for each of their angles, `escaped` has `length`; V's features are there.
-#[inline(always)]
-pub(super) unsafe fn scatter<V: Lanes, I: Stored, O: Stored, const B: usize>(
-    taps: &Taps,
-    from: Stretch<I>,
-    to: Stretch<O>,
-    length: usize,
-    sources: &Range<usize>,
-    targets: &Range<usize>,
-    escaped: *mut f32,
-    ahead: usize,
-) {
-    for first in targets.clone().step_by(B) {
-        let block = Block {
-            first,
-            count: B.min(targets.end - first),
-            sources: sources.start.max(first.saturating_sub(taps.reach))
-                ..sources.end.min(first + B + taps.reach),
-        };
-        let mut i = 0;
+/// The processor has the set's features, and what the operator says.
+pub(super) unsafe fn run<O: Operator>(set: InstructionSet, operator: &mut O) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        match set {
+            InstructionSet::Portable => operator.run::<Portable>(),
+            #[cfg(target_arch = "x86_64")]
+            InstructionSet::Avx2 => avx2(operator),
+            #[cfg(target_arch = "x86_64")]
+            InstructionSet::Avx512 => avx512(operator),
+            #[cfg(not(target_arch = "x86_64"))]
+            _ => unreachable!("`Settings` refuses sets that the processor does not have"),
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma,f16c,bmi1,bmi2,lzcnt,popcnt")]
+unsafe fn avx2<O: Operator>(operator: &mut O) {
+    // SAFETY: this function has the features.
+    unsafe { operator.run::<super::lanes::F32x8>() }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,fma,f16c,bmi1,bmi2,lzcnt,popcnt")]
+unsafe fn avx512<O: Operator>(operator: &mut O) {
+    // SAFETY: this function has the features.
+    unsafe { operator.run::<super::lanes::F32x16>() }
+}
+
+/// A_theta: `to = taps * from` along the angles. Both stretches have `length` values for each of their angles, and so has `escaped`,
+/// to which is added what leaves the domain.
+pub(super) struct Scatter<'a, I, O> {
+    pub(super) taps: &'a Taps,
+    pub(super) from: Stretch<I>,
+    pub(super) to: Stretch<O>,
+    pub(super) length: usize,
+    pub(super) sources: Range<usize>,
+    pub(super) targets: Range<usize>,
+    pub(super) escaped: *mut f32,
+    /// How far ahead of what is read memory is asked for; 0: not at all.
+    pub(super) ahead: usize,
+    /// Angles that are summed in registers at once: 1, 2, 4 or 8.
+    pub(super) angle_block: usize,
+}
+
+impl<I: Stored, O: Stored> Operator for Scatter<'_, I, O> {
+    #[inline(always)]
+    unsafe fn run<V: Lanes>(&mut self) {
         // SAFETY: as the caller promises.
         unsafe {
-            while i + 2 * V::COUNT <= length {
-                block.sum::<V, I, O, B, 2>(taps, from, to, i, None, ahead);
-                i += 2 * V::COUNT;
-            }
-            while i + V::COUNT <= length {
-                block.sum::<V, I, O, B, 1>(taps, from, to, i, None, ahead);
-                i += V::COUNT;
-            }
-            if i < length {
-                block.sum::<V, I, O, B, 1>(taps, from, to, i, Some(length - i), 0);
+            match self.angle_block {
+                1 => self.blocks::<V, 1>(),
+                2 => self.blocks::<V, 2>(),
+                4 => self.blocks::<V, 4>(),
+                _ => self.blocks::<V, 8>(),
             }
         }
-    }
-    for angle in sources.clone().filter(|t| taps.escaping[*t] != 0.0) {
-        // SAFETY: as above.
-        unsafe {
-            let share = V::splat(taps.escaping[angle]);
-            let slab = from.at(angle);
-            along!(V, length, i, part, {
-                let sum = read::<V, f32>(escaped.add(i), part);
-                let sum = read::<V, I>(slab.add(i), part).mul_add(share, sum);
-                write(sum, escaped.add(i), part);
-            });
+        let (length, escaped) = (self.length, self.escaped);
+        let leaves = |t: &usize| self.taps.escaping[*t] != 0.0;
+        for angle in self.sources.clone().filter(leaves) {
+            // SAFETY: as above.
+            unsafe {
+                let share = V::splat(self.taps.escaping[angle]);
+                let slab = self.from.at(angle);
+                along!(V, length, i, part, {
+                    let sum = read::<V, f32>(escaped.add(i), part);
+                    let sum = read::<V, I>(slab.add(i), part).mul_add(share, sum);
+                    write(sum, escaped.add(i), part);
+                });
+            }
         }
     }
 }
 
-/// Neighbouring angles that are summed together.
-struct Block {
-    first: usize,
-    count: usize,
-    sources: Range<usize>,
-}
-
-impl Block {
+impl<I: Stored, O: Stored> Scatter<'_, I, O> {
     /// # Safety
-    /// As [`scatter`]; `C` vectors from value `i` on are within the stretch, or the part of one.
+    /// As for the operator.
     #[inline(always)]
-    unsafe fn sum<V: Lanes, I: Stored, O: Stored, const B: usize, const C: usize>(
+    unsafe fn blocks<V: Lanes, const B: usize>(&self) {
+        let (reach, length) = (self.taps.reach, self.length);
+        for first in self.targets.clone().step_by(B) {
+            let block = Block {
+                first,
+                count: B.min(self.targets.end - first),
+                sources: self.sources.start.max(first.saturating_sub(reach))
+                    ..self.sources.end.min(first + B + reach),
+            };
+            let mut i = 0;
+            // SAFETY: as the caller promises.
+            unsafe {
+                while i + 2 * V::COUNT <= length {
+                    self.sum::<V, B, 2>(&block, i, None);
+                    i += 2 * V::COUNT;
+                }
+                while i + V::COUNT <= length {
+                    self.sum::<V, B, 1>(&block, i, None);
+                    i += V::COUNT;
+                }
+                if i < length {
+                    self.sum::<V, B, 1>(&block, i, Some(length - i));
+                }
+            }
+        }
+    }
+
+    /// # Safety
+    /// As for the operator; `C` vectors from value `i` on are within the stretch, or the part of one.
+    #[inline(always)]
+    unsafe fn sum<V: Lanes, const B: usize, const C: usize>(
         &self,
-        taps: &Taps,
-        from: Stretch<I>,
-        to: Stretch<O>,
+        block: &Block,
         i: usize,
         part: Option<usize>,
-        ahead: usize,
     ) {
         // SAFETY: as the caller promises; tap q of source s is the one from s to first + q, or one of the zeros.
         unsafe {
             let mut sums = [[V::splat(0.0); C]; B];
-            let middle = taps
+            let middle = self
+                .taps
                 .padded
                 .as_ptr()
-                .add(self.first + taps.reach + MOST_ANGLES - 1);
-            for source in self.sources.clone() {
-                let slab = from.at(source).add(i);
+                .add(block.first + self.taps.reach + MOST_ANGLES - 1);
+            for source in block.sources.clone() {
+                let slab = self.from.at(source).add(i);
                 let mut values = [V::splat(0.0); C];
                 for (c, value) in values.iter_mut().enumerate() {
                     *value = read::<V, I>(slab.add(c * V::COUNT), part);
                 }
-                if ahead > 0 {
-                    prefetch(slab.wrapping_add(ahead));
+                if self.ahead > 0 {
+                    prefetch(slab.wrapping_add(self.ahead));
                 }
                 let tap = middle.sub(source);
                 for (q, sums) in sums.iter_mut().enumerate() {
@@ -165,14 +220,21 @@ impl Block {
                     }
                 }
             }
-            for (q, sums) in sums.into_iter().enumerate().take(self.count) {
-                let slab = to.at(self.first + q).add(i);
+            for (q, sums) in sums.into_iter().enumerate().take(block.count) {
+                let slab = self.to.at(block.first + q).add(i);
                 for (c, sum) in sums.into_iter().enumerate() {
                     write(sum, slab.add(c * V::COUNT), part);
                 }
             }
         }
     }
+}
+
+/// Neighbouring angles that are summed together.
+struct Block {
+    first: usize,
+    count: usize,
+    sources: Range<usize>,
 }
 
 /// Asks for what will be read a plane later.
@@ -210,95 +272,93 @@ pub(super) struct Arrival<'a, T> {
     pub(super) targets: [Option<Target<T>>; 2],
 }
 
-/// Where the streaming reads.
-pub(super) struct Streaming<'a> {
+/// A_s, gather form: every cell collects from the four that reach it. `from` may be read as far before its stretch as the shifts
+/// reach, and one gap behind.
+pub(super) struct StreamGather<'a, I, O> {
     pub(super) shifts: &'a [Shift],
     /// From one row to the next.
     pub(super) pitch: usize,
-    /// Room for a slab's stretch with a row and a vector before and behind; used by the scattering form.
+    pub(super) from: Stretch<I>,
+    pub(super) arrival: Arrival<'a, O>,
+}
+
+impl<I: Stored, O: Stored> Operator for StreamGather<'_, I, O> {
+    #[inline(always)]
+    unsafe fn run<V: Lanes>(&mut self) {
+        for angle in self.arrival.angles.clone() {
+            let shift = self.shifts[angle];
+            let back = shift.iz as isize * self.pitch as isize + shift.ix as isize;
+            // SAFETY: as the caller promises.
+            unsafe {
+                let [a, b, c, d] = shift.weights;
+                let near = self.from.at(angle).offset(-back);
+                let four = Four {
+                    near,
+                    far: near.sub(self.pitch),
+                    weights: [V::splat(a), V::splat(b), V::splat(c), V::splat(d)],
+                };
+                arrive(&mut self.arrival, angle, &four);
+            }
+        }
+    }
+}
+
+/// A_s, scatter form: every cell hands its weight to the four that it reaches. Reads as [`StreamGather`].
+pub(super) struct StreamScatter<'a, I, O> {
+    pub(super) shifts: &'a [Shift],
+    pub(super) pitch: usize,
+    pub(super) from: Stretch<I>,
+    pub(super) arrival: Arrival<'a, O>,
+    /// Room for a slab's stretch with a row and a value before and behind.
     pub(super) buffer: &'a mut [f32],
 }
 
-/// A_s, gather form: every cell collects from the four that reach it.
-///
-/// # Safety
-/// `from` may be read as far before its stretch as the shifts reach, and one gap behind; `arrival` has its length; V's features are there.
-#[inline(always)]
-pub(super) unsafe fn stream_gather<V: Lanes, I: Stored, O: Stored>(
-    streaming: &Streaming<'_>,
-    from: Stretch<I>,
-    arrival: &mut Arrival<'_, O>,
-) {
-    for angle in arrival.angles.clone() {
-        let shift = streaming.shifts[angle];
-        let back = shift.iz as isize * streaming.pitch as isize + shift.ix as isize;
-        // SAFETY: as the caller promises.
-        unsafe {
-            let [a, b, c, d] = shift.weights;
-            let near = from.at(angle).offset(-back);
-            let four = Four {
-                near,
-                far: near.sub(streaming.pitch),
-                weights: [V::splat(a), V::splat(b), V::splat(c), V::splat(d)],
-            };
-            arrive(arrival, angle, &four);
-        }
-    }
-}
-
-/// A_s, scatter form: every cell hands its weight to the four that it reaches.
-///
-/// # Safety
-/// As [`stream_gather`]; the buffer has room.
-#[inline(always)]
-pub(super) unsafe fn stream_scatter<V: Lanes, I: Stored, O: Stored>(
-    streaming: &mut Streaming<'_>,
-    from: Stretch<I>,
-    arrival: &mut Arrival<'_, O>,
-) {
-    let pitch = streaming.pitch as isize;
-    for angle in arrival.angles.clone() {
-        let shift = streaming.shifts[angle];
-        let shortest = shift.iz as isize * pitch + shift.ix as isize;
-        let longest = shortest + pitch + 1;
-        // Cells from which something arrives in the stretch, and where that of the first of them arrives at the earliest.
-        let (first, count) = (-longest, arrival.length + (longest - shortest) as usize);
-        let room = (first + shortest).unsigned_abs();
-        let reached = count + (longest - shortest) as usize;
-        streaming.buffer[..reached].fill(0.0);
-        let buffer = streaming.buffer.as_mut_ptr();
-        // SAFETY: as the caller promises; `reached` values of the buffer are written.
-        unsafe {
-            let slab = from.at(angle).offset(first);
-            for (ahead, weight) in [0, 1, pitch as usize, pitch as usize + 1]
-                .into_iter()
-                .zip(shift.weights)
-            {
-                let (to, weight) = (buffer.add(ahead), V::splat(weight));
-                along!(V, count, i, part, {
-                    let sum = read::<V, f32>(to.add(i), part);
-                    let sum = read::<V, I>(slab.add(i), part).mul_add(weight, sum);
-                    write(sum, to.add(i), part);
-                });
+impl<I: Stored, O: Stored> Operator for StreamScatter<'_, I, O> {
+    #[inline(always)]
+    unsafe fn run<V: Lanes>(&mut self) {
+        let pitch = self.pitch as isize;
+        for angle in self.arrival.angles.clone() {
+            let shift = self.shifts[angle];
+            let shortest = shift.iz as isize * pitch + shift.ix as isize;
+            let longest = shortest + pitch + 1;
+            // Cells from which something arrives in the stretch, and where that of the first of them arrives at the earliest.
+            let reach = (longest - shortest) as usize;
+            let (first, count) = (-longest, self.arrival.length + reach);
+            let room = (first + shortest).unsigned_abs();
+            self.buffer[..count + reach].fill(0.0);
+            let buffer = self.buffer.as_mut_ptr();
+            // SAFETY: as the caller promises; `count + reach` values of the buffer are written.
+            unsafe {
+                let slab = self.from.at(angle).offset(first);
+                let ends = [0, 1, self.pitch, self.pitch + 1];
+                for (end, weight) in ends.into_iter().zip(shift.weights) {
+                    let (to, weight) = (buffer.add(end), V::splat(weight));
+                    along!(V, count, i, part, {
+                        let sum = read::<V, f32>(to.add(i), part);
+                        let sum = read::<V, I>(slab.add(i), part).mul_add(weight, sum);
+                        write(sum, to.add(i), part);
+                    });
+                }
+                let arrived = Single(buffer.add(room).cast_const());
+                arrive::<V, _, O>(&mut self.arrival, angle, &arrived);
             }
-            arrive::<V, _, O>(arrival, angle, &Single(buffer.add(room).cast_const()));
         }
     }
 }
 
-/// What streamed before and was stored.
-///
-/// # Safety
-/// `from` has the arrival's length; V's features are there.
-#[inline(always)]
-pub(super) unsafe fn stored<V: Lanes, I: Stored, O: Stored>(
-    from: Stretch<I>,
-    arrival: &mut Arrival<'_, O>,
-) {
-    for angle in arrival.angles.clone() {
-        // SAFETY: as the caller promises.
-        unsafe {
-            arrive::<V, _, O>(arrival, angle, &Single(from.at(angle).cast_const()));
+/// What streamed before and was stored; `from` has the arrival's length.
+pub(super) struct Deposit<'a, T> {
+    pub(super) from: Stretch<T>,
+    pub(super) arrival: Arrival<'a, T>,
+}
+
+impl<T: Stored> Operator for Deposit<'_, T> {
+    #[inline(always)]
+    unsafe fn run<V: Lanes>(&mut self) {
+        for angle in self.arrival.angles.clone() {
+            let from = Single(self.from.at(angle).cast_const());
+            // SAFETY: as the caller promises.
+            unsafe { arrive::<V, _, T>(&mut self.arrival, angle, &from) };
         }
     }
 }
@@ -418,40 +478,40 @@ impl<V: Lanes, T: Stored> Open<V, T> {
     }
 }
 
-/// A_E, gather form: a plane is the weighted sum of the one or two that reach it.
-///
-/// # Safety
-/// All stretches have `length` values; V's features are there.
-#[inline(always)]
-pub(super) unsafe fn combine<V: Lanes, T: Stored>(
-    from: [Option<(Stretch<T>, f32)>; 2],
-    to: Stretch<T>,
-    length: usize,
-    angles: Range<usize>,
-) {
-    for angle in angles {
-        let slab = to.at(angle);
-        // SAFETY: as the caller promises.
-        unsafe {
-            match from {
-                [Some((a, v)), Some((b, w))] => {
-                    let (a, b, v, w) = (a.at(angle), b.at(angle), V::splat(v), V::splat(w));
-                    along!(V, length, i, part, {
-                        let sum = read::<V, T>(a.add(i), part).mul(v);
-                        write(
-                            read::<V, T>(b.add(i), part).mul_add(w, sum),
-                            slab.add(i),
-                            part,
-                        );
-                    });
+/// A_E, gather form: a plane is the weighted sum of the one or two that reach it. All stretches have `length` values.
+pub(super) struct Collect<T> {
+    pub(super) from: [Option<(Stretch<T>, f32)>; 2],
+    pub(super) to: Stretch<T>,
+    pub(super) length: usize,
+    pub(super) angles: Range<usize>,
+}
+
+impl<T: Stored> Operator for Collect<T> {
+    #[inline(always)]
+    unsafe fn run<V: Lanes>(&mut self) {
+        let length = self.length;
+        for angle in self.angles.clone() {
+            let slab = self.to.at(angle);
+            // SAFETY: as the caller promises.
+            unsafe {
+                match self.from {
+                    [Some((a, v)), Some((b, w))] => {
+                        let (a, b) = (a.at(angle), b.at(angle));
+                        let (v, w) = (V::splat(v), V::splat(w));
+                        along!(V, length, i, part, {
+                            let sum = read::<V, T>(a.add(i), part).mul(v);
+                            let sum = read::<V, T>(b.add(i), part).mul_add(w, sum);
+                            write(sum, slab.add(i), part);
+                        });
+                    }
+                    [Some((a, v)), None] | [None, Some((a, v))] => {
+                        let (a, v) = (a.at(angle), V::splat(v));
+                        along!(V, length, i, part, {
+                            write(read::<V, T>(a.add(i), part).mul(v), slab.add(i), part);
+                        });
+                    }
+                    [None, None] => std::slice::from_raw_parts_mut(slab, length).fill(T::default()),
                 }
-                [Some((a, v)), None] | [None, Some((a, v))] => {
-                    let (a, v) = (a.at(angle), V::splat(v));
-                    along!(V, length, i, part, {
-                        write(read::<V, T>(a.add(i), part).mul(v), slab.add(i), part);
-                    });
-                }
-                [None, None] => std::slice::from_raw_parts_mut(slab, length).fill(T::default()),
             }
         }
     }
