@@ -56,6 +56,7 @@ const CAMPAIGNS: &[(&str, CampaignTest)] = &[
         user_kernel,
     ),
     ("the_committed_beamformer_plan_runs_whole", beamformer_plan),
+    ("the_committed_transport_plan_runs_whole", transport_plan),
 ];
 
 fn main() -> std::process::ExitCode {
@@ -636,6 +637,45 @@ fn beamformer_plan(_device: &str) -> Result<(), Failed> {
     check(
         report.contains("Ceilings measured on wgpu:0"),
         "a roofline of the GPU",
+    )
+}
+
+/// The same for the transport: what it loses is reported, and nothing fails.
+fn transport_plan(_device: &str) -> Result<(), Failed> {
+    let root = env!("CARGO_MANIFEST_DIR");
+    let folder = tempfile::tempdir()?;
+    let plan = format!("{root}/experiments/transport_gpu.yaml");
+    let told = campaign(
+        folder.path(),
+        &[
+            "run",
+            &plan,
+            "--set",
+            "workload.problem.preset=tiny",
+            "--set",
+            "workload.problem.steps=20",
+            "--set",
+            "protocol.blocks={min: 8, max: 8}",
+            "--set",
+            "protocol.time_limit=20s",
+        ],
+    )?;
+    let trials = told["trials"].as_array().ok_or("no trials")?;
+    let on_wgpu = |t: &&serde_json::Value| t["case"].as_str().is_some_and(|c| c.contains("wgpu"));
+    let rows: Vec<_> = trials.iter().filter(on_wgpu).collect();
+    check(rows.len() > 20, format!("{} rows", rows.len()))?;
+    let failed = |t: &&&serde_json::Value| t["verdict"] == "failed" || t["verdict"] == "crashed";
+    if let Some(row) = rows.iter().find(failed) {
+        return Err(format!("{row}").into());
+    }
+    let report = std::fs::read_to_string(
+        folder
+            .path()
+            .join("reports/transport_gpu/results_summary.md"),
+    )?;
+    check(
+        report.contains("## Gain and loss"),
+        "gain and loss of grids",
     )
 }
 
