@@ -22,6 +22,25 @@ enum Chain {
     Stored,
 }
 
+/// Through what an energy's plane goes, and where it arrives.
+#[derive(Clone, Copy, Debug)]
+struct Course {
+    chain: Chain,
+    into: [Option<Into>; 2],
+    /// Absent where another task enters it.
+    entered: Option<Entered>,
+}
+
+impl Course {
+    fn new(chain: Chain, into: [Option<Into>; 2], entered: Entered) -> Course {
+        Course {
+            chain,
+            into,
+            entered: Some(entered),
+        }
+    }
+}
+
 /// What of an arrival is entered into the ledger.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Entered {
@@ -133,7 +152,7 @@ impl<S: Stored> Job<'_, S> {
                             leaks: chain != Chain::Stored,
                             doses: true,
                         };
-                        self.flow_whole(e, chain, [None; 2], entered, scratch);
+                        self.flow_whole(e, &Course::new(chain, [None; 2], entered), scratch);
                     }
                 }
                 Task::Collect(energies) => {
@@ -331,8 +350,9 @@ impl<S: Stored> Job<'_, S> {
             leaks: true,
             doses: false,
         };
+        let course = Course::new(chain, [Some(same), None], entered);
         // SAFETY: as the caller promises.
-        unsafe { self.flow_whole(energy, chain, [Some(same), None], entered, scratch) };
+        unsafe { self.flow_whole(energy, &course, scratch) };
     }
 
     /// Every energy that ends in the band, tile by tile, so that a plane's second part finds the first one in a cache; in ascending
@@ -375,8 +395,13 @@ impl<S: Stored> Job<'_, S> {
                     leaks: chain != Chain::Stored,
                     doses: true,
                 });
+                let course = Course {
+                    chain,
+                    into: [lower, upper],
+                    entered,
+                };
                 // SAFETY: as the caller promises.
-                unsafe { self.flow(e, chain, [lower, upper], entered, &tile, place, scratch) };
+                unsafe { self.flow(e, &course, &tile, place, scratch) };
                 // The next energy adds to what this one has set, and to zeros around it.
                 if let (Some(upper), Some(next)) = (upper, after)
                     && matches!(march.tables.losses[next], Loss::Down { low, .. } if low == upper.energy)
@@ -461,7 +486,11 @@ impl<S: Stored> Job<'_, S> {
             .map(|source| source.map(|(e, weight)| (self.plane(from, e, 0), weight)));
         // SAFETY: as the caller promises.
         unsafe {
-            self.flow_whole(energy, Chain::Stored, [None; 2], dose, scratch);
+            self.flow_whole(
+                energy,
+                &Course::new(Chain::Stored, [None; 2], dose),
+                scratch,
+            );
             let mut collect = Collect {
                 from: sources,
                 to: self.plane(to, energy, 0),
@@ -473,21 +502,14 @@ impl<S: Stored> Job<'_, S> {
     }
 
     /// Takes a whole plane through its chain.
-    unsafe fn flow_whole(
-        &self,
-        energy: usize,
-        chain: Chain,
-        into: [Option<Into>; 2],
-        entered: Entered,
-        scratch: &mut Scratch,
-    ) {
+    unsafe fn flow_whole(&self, energy: usize, course: &Course, scratch: &mut Scratch) {
         let march = self.march;
         scratch.begin(&march.tables, 1);
         let rows = march.tables.grid.nz + march.tables.layout.lead;
         for start in (0..rows).step_by(march.form.tile) {
             let tile = start..(start + march.form.tile).min(rows);
             // SAFETY: as the caller promises.
-            unsafe { self.flow(energy, chain, into, Some(entered), &tile, 0, scratch) };
+            unsafe { self.flow(energy, course, &tile, 0, scratch) };
         }
     }
 
@@ -496,13 +518,16 @@ impl<S: Stored> Job<'_, S> {
     unsafe fn flow(
         &self,
         energy: usize,
-        chain: Chain,
-        into: [Option<Into>; 2],
-        entered: Option<Entered>,
+        course: &Course,
         tile: &Range<usize>,
         place: usize,
         scratch: &mut Scratch,
     ) {
+        let Course {
+            chain,
+            into,
+            entered,
+        } = *course;
         let march = self.march;
         let (tables, layout) = (&march.tables, march.tables.layout);
         let extent = self.extent(self.way.from, energy);
