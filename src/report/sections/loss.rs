@@ -53,14 +53,20 @@ fn of_case(run: &Run, case: &Case) -> Vec<Piece> {
 fn gain(run: &Run, case: &str, trial: &Trial) -> Option<f64> {
     let outcomes: Vec<&PhaseOutcome> = run.outcomes.iter().filter(|o| o.case == case).collect();
     let at = outcomes.iter().position(|o| o.phase == trial.phase)?;
-    Some(of_reference(run, &outcomes[..=at])? * own_gain(trial)?)
+    Some(of_reference(run, &outcomes[..=at])? * own_gain(run, outcomes[at], trial)?)
 }
 
-fn own_gain(trial: &Trial) -> Option<f64> {
-    match trial.id {
-        VariantId::REFERENCE => Some(1.0),
-        _ => effect(trial).map(|(comparison, _)| comparison.speedup),
+/// Over the reference of its phase; where a race ended the comparison, by the medians of the blocks that both had.
+fn own_gain(run: &Run, outcome: &PhaseOutcome, trial: &Trial) -> Option<f64> {
+    if trial.id == VariantId::REFERENCE {
+        return Some(1.0);
     }
+    if let Some((comparison, _)) = effect(trial) {
+        return Some(comparison.speedup);
+    }
+    let all = variants(run, outcome);
+    let reference = all.into_iter().find(|t| t.id == VariantId::REFERENCE)?;
+    Some(timed(reference)?.1 / timed(trial)?.1)
 }
 
 /// Of the last outcome's reference.
@@ -70,7 +76,8 @@ fn of_reference(run: &Run, outcomes: &[&PhaseOutcome]) -> Option<f64> {
         return Some(1.0);
     }
     let parent = before.iter().rposition(|o| o.kept == last.reference)?;
-    let own = kept(run, before[parent]).map_or(Some(1.0), own_gain)?;
+    let own = |kept| own_gain(run, before[parent], kept);
+    let own = kept(run, before[parent]).map_or(Some(1.0), own)?;
     Some(of_reference(run, &before[..=parent])? * own)
 }
 
@@ -88,7 +95,7 @@ fn quick_reference(run: &Run, case: &Case, baseline: &Trial) -> Vec<Piece> {
         let others = variants(run, outcome)
             .into_iter()
             .filter(|t| t.id != VariantId::REFERENCE);
-        let timed = others.filter_map(|t| Some((t, own_gain(t)?)));
+        let timed = others.filter_map(|t| Some((t, own_gain(run, outcome, t)?)));
         timed.min_by(|a, b| b.1.total_cmp(&a.1)).map(|(t, _)| t)
     };
     let phases = run.header.plan.phases.iter();

@@ -4,10 +4,6 @@
     reason = "anonymous mappings, and pointers that tasks write through"
 )]
 
-/// From here on large pages are worth asking for: tasks go from slab to slab, each on a page of its own.
-#[cfg(unix)]
-const LARGE: usize = 4 << 20;
-
 /// Zeroed at first, never resized.
 #[derive(Debug)]
 pub(super) struct Memory<T> {
@@ -37,12 +33,15 @@ impl<T: Copy + Default> Memory<T> {
 impl<T: Copy> Memory<T> {
     pub(super) fn filled(length: usize, value: T, is_shared: bool) -> Memory<T> {
         #[cfg(unix)]
-        if is_shared || length * size_of::<T>() >= LARGE {
-            return Memory::mapped(length, value, is_shared);
+        if is_shared {
+            return Memory::mapped(length, value);
         }
         #[cfg(not(unix))]
         let _ = is_shared;
-        let mut vector = vec![value; length];
+        // From the allocator, so that it is counted with all other memory.
+        let mut vector = Vec::with_capacity(length);
+        advise(vector.as_mut_ptr(), length);
+        vector.resize(length, value);
         Memory {
             first: vector.as_mut_ptr(),
             length,
@@ -50,28 +49,24 @@ impl<T: Copy> Memory<T> {
         }
     }
 
+    /// No allocator's: what processes share shows in the resident memory alone.
+    ///
     /// # Panics
     /// Where the system has no more memory, as a vector does.
     #[cfg(unix)]
-    fn mapped(length: usize, value: T, is_shared: bool) -> Memory<T> {
+    fn mapped(length: usize, value: T) -> Memory<T> {
         let size = (length * size_of::<T>()).max(1);
-        let visibility = match is_shared {
-            true => libc::MAP_SHARED,
-            false => libc::MAP_PRIVATE,
-        };
-        // SAFETY: a new anonymous mapping, aligned to a page and large enough; the advice may be refused.
+        // SAFETY: a new anonymous mapping, aligned to a page and large enough.
         let first = unsafe {
             let at = libc::mmap(
                 std::ptr::null_mut(),
                 size,
                 libc::PROT_READ | libc::PROT_WRITE,
-                visibility | libc::MAP_ANONYMOUS,
+                libc::MAP_SHARED | libc::MAP_ANONYMOUS,
                 -1,
                 0,
             );
-            assert!(at != libc::MAP_FAILED, "no memory for {size} bytes");
-            #[cfg(target_os = "linux")]
-            libc::madvise(at, size, libc::MADV_HUGEPAGE);
+            assert!(at != libc::MAP_FAILED, "no memory for {size} shared bytes");
             at.cast::<T>()
         };
         let mut memory = Memory {
@@ -82,6 +77,24 @@ impl<T: Copy> Memory<T> {
         memory.as_mut_slice().fill(value);
         memory
     }
+}
+
+/// Asks for large pages where they are worth it, before the memory is touched: tasks go from slab to slab, each on a page of its own
+/// (a twentieth of a dense step, measured). The system may refuse.
+fn advise<T>(first: *mut T, length: usize) {
+    #[cfg(target_os = "linux")]
+    {
+        const PAGE: usize = 4096;
+        const LARGE: usize = 4 << 20;
+        let (start, size) = (first as usize, length * size_of::<T>());
+        if size >= LARGE {
+            let from = start.next_multiple_of(PAGE);
+            // SAFETY: advice about whole pages of an allocation of this size.
+            unsafe { libc::madvise(from as *mut _, start + size - from, libc::MADV_HUGEPAGE) };
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (first, length);
 }
 
 impl<T> Memory<T> {
