@@ -57,6 +57,7 @@ const CAMPAIGNS: &[(&str, CampaignTest)] = &[
     ),
     ("the_committed_beamformer_plan_runs_whole", beamformer_plan),
     ("the_committed_migration_plan_runs_whole", migration_plan),
+    ("the_committed_transport_plan_runs_whole", transport_plan),
     (
         "the_committed_reduction_plan_shows_bodies_beside_compile_times",
         reduction_plan,
@@ -735,6 +736,45 @@ fn reduction_plan(_device: &str) -> Result<(), Failed> {
     )
 }
 
+/// The same for the transport: what it loses is reported, and nothing fails.
+fn transport_plan(_device: &str) -> Result<(), Failed> {
+    let root = env!("CARGO_MANIFEST_DIR");
+    let folder = tempfile::tempdir()?;
+    let plan = format!("{root}/experiments/transport_gpu.yaml");
+    let told = campaign(
+        folder.path(),
+        &[
+            "run",
+            &plan,
+            "--set",
+            "workload.problem.preset=tiny",
+            "--set",
+            "workload.problem.steps=20",
+            "--set",
+            "protocol.blocks={min: 8, max: 8}",
+            "--set",
+            "protocol.time_limit=20s",
+        ],
+    )?;
+    let trials = told["trials"].as_array().ok_or("no trials")?;
+    let on_wgpu = |t: &&serde_json::Value| t["case"].as_str().is_some_and(|c| c.contains("wgpu"));
+    let rows: Vec<_> = trials.iter().filter(on_wgpu).collect();
+    check(rows.len() > 20, format!("{} rows", rows.len()))?;
+    let failed = |t: &&&serde_json::Value| t["verdict"] == "failed" || t["verdict"] == "crashed";
+    if let Some(row) = rows.iter().find(failed) {
+        return Err(format!("{row}").into());
+    }
+    let report = std::fs::read_to_string(
+        folder
+            .path()
+            .join("reports/transport_gpu/results_summary.md"),
+    )?;
+    check(
+        report.contains("## Gain and loss"),
+        "gain and loss of grids",
+    )
+}
+
 fn user_kernel(device: &str) -> Result<(), Failed> {
     let root = env!("CARGO_MANIFEST_DIR");
     let folder = tempfile::tempdir()?;
@@ -812,6 +852,17 @@ fn tunables(file: &str) -> Vec<Vec<(String, Value)>> {
             .to_vec(),
         "pstm/pstm.cu" => [32, 16, 17].map(pstm).to_vec(),
         "reduce/reduce.cu" => (0..4).map(reduce).collect(),
+        "transport/transport.cu" => vec![whole(&[
+            ("ENERGIES", 200),
+            ("ANGLES", 72),
+            ("NZ", 40),
+            ("NX", 40),
+            ("TAPS", 123),
+            ("RIM_Z", 1),
+            ("RIM_X", 1),
+            ("GROUP_X", 32),
+            ("GROUP_Z", 4),
+        ])],
         other => panic!("kernels/{other}: write here with which tunables it is compiled"),
     }
 }

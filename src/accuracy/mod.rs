@@ -1,4 +1,5 @@
 //! Distances between a variant's output and what it should be (WORKLOADS §0.4).
+pub mod gamma;
 pub mod peak;
 mod picture;
 
@@ -66,10 +67,16 @@ pub static METRICS: &[Metric] = &[
     },
 ];
 
-/// Which direction is better for an accuracy metric; the workload's own are distances unless they are named like a ratio.
+/// Which direction is better for an accuracy metric; the workload's own are distances unless they are named like a ratio or a
+/// share that passes.
 pub fn better(name: &str) -> Better {
     let known = METRICS.iter().find(|m| m.name == name).map(|m| m.better);
-    let by_name = if name.starts_with("psnr") || name.starts_with("ssim") {
+    let is_larger = |name: &str| {
+        ["psnr", "ssim", "gamma"]
+            .iter()
+            .any(|n| name.starts_with(n))
+    };
+    let by_name = if is_larger(name) {
         Better::Larger
     } else {
         Better::Smaller

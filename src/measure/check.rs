@@ -175,6 +175,10 @@ fn steps(bench: &Bench, order: &CheckOrder, checked: &mut Checked) -> Result<(),
     if let Some(expected) = &order.expected {
         let expected = files::read_array(expected, None).map_err(failed)?;
         checked.accuracy = accuracy(bench, order, &output, &expected).map_err(failed)?;
+        let more = executable.own_metrics(&expected);
+        let first = order.own_metrics.len().saturating_sub(more.len());
+        let names = order.own_metrics[first..].iter().cloned();
+        checked.accuracy.extend(names.zip(more));
     }
     if let Some(folder) = &order.picture_folder {
         checked.pictures = pictures(bench, order, folder, &output).map_err(failed)?;

@@ -113,6 +113,7 @@ static SECTIONS: &[Section] = &[
     sections::matrix::section,
     sections::waterfall::section,
     sections::phases::section,
+    sections::loss::section,
     sections::stages::section,
     sections::roofline::section,
     sections::pareto::section,

@@ -8,6 +8,7 @@ mod random;
 mod reduce;
 mod shared;
 mod template;
+mod transport;
 mod written;
 
 use crate::array::Array;
@@ -78,6 +79,12 @@ pub trait Executable {
 
     /// The output of the last run; absent for a command that declares none.
     fn output(&mut self) -> Result<Option<Array>, Ending>;
+
+    /// Own accuracy metrics that need more than the output of the last run, such as what was conserved: the last ones of
+    /// `Declaration::own_metrics`, after those of [`Workload::own_metrics`].
+    fn own_metrics(&mut self, _expected: &Array) -> Vec<f64> {
+        Vec::new()
+    }
 
     /// Whether its own wall time is to be taken, since `run` does more than what is timed: a GPU's timestamps are read back.
     fn keeps_time(&self) -> bool {
@@ -164,4 +171,9 @@ pub fn find(name: &str) -> Option<&'static WorkloadEntry> {
 }
 
 /// Every built-in workload. To add one: its folder here, its folder in `kernels/`, and a line here.
-pub static WORKLOADS: &[WorkloadEntry] = &[beamform3d::ENTRY, pstm::ENTRY, reduce::ENTRY];
+pub static WORKLOADS: &[WorkloadEntry] = &[
+    beamform3d::ENTRY,
+    pstm::ENTRY,
+    reduce::ENTRY,
+    transport::ENTRY,
+];

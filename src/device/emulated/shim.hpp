@@ -79,6 +79,13 @@ static inline __half __ushort_as_half(unsigned short bits) {
 static inline float __half2float(__half h) { return h.v; }
 static inline __half __float2half_rn(float v) { return __half(v); }
 
+// Threads take turns, so nothing comes between.
+static inline float atomicAdd(float *at, float value) {
+    const float before = *at;
+    *at += value;
+    return before;
+}
+
 static ucontext_t scheduler, *running;
 static void (*work)();
 static bool is_done, has_barriers;

@@ -2,6 +2,7 @@
 mod axis;
 pub(in crate::report) mod cells;
 pub(in crate::report) mod convergence;
+pub(in crate::report) mod curves;
 pub(in crate::report) mod forest;
 pub(in crate::report) mod heat;
 pub(in crate::report) mod importance;

@@ -7,6 +7,7 @@ pub(super) mod graph;
 pub(super) mod headline;
 pub(super) mod hypotheses;
 pub(super) mod influence;
+pub(super) mod loss;
 pub(super) mod matrix;
 pub(super) mod noise;
 pub(super) mod pareto;

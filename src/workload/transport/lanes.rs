@@ -1,0 +1,448 @@
+//! Vectors of f32 for the operators, which are written once: portable, AVX2 and AVX-512; and what cells are stored as.
+#![allow(
+    unsafe_code,
+    reason = "intrinsics and raw reads; every function says what it needs"
+)]
+use half::{bf16, f16};
+
+/// N numbers that are computed with at once.
+///
+/// # Safety
+/// Every function needs the processor to have the implementer's features; pointers need N readable or writable values, or as many
+/// as a `part` has.
+pub(super) trait Lanes: Copy {
+    const COUNT: usize;
+
+    unsafe fn splat(value: f32) -> Self;
+    unsafe fn load(from: *const f32) -> Self;
+    unsafe fn store(self, to: *mut f32);
+    /// The first `count` numbers, 0 in the other lanes.
+    unsafe fn load_part(from: *const f32, count: usize) -> Self;
+    unsafe fn store_part(self, to: *mut f32, count: usize);
+    unsafe fn load_half(from: *const f16) -> Self;
+    unsafe fn store_half(self, to: *mut f16);
+    unsafe fn load_brain(from: *const bf16) -> Self;
+    unsafe fn store_brain(self, to: *mut bf16);
+    unsafe fn add(self, other: Self) -> Self;
+    unsafe fn mul(self, other: Self) -> Self;
+    /// self·a + b, rounded once where the processor can.
+    unsafe fn mul_add(self, a: Self, b: Self) -> Self;
+
+    #[inline(always)]
+    unsafe fn sum(self) -> f32 {
+        let mut all = [0.0_f32; 16];
+        // SAFETY: no implementer has more than sixteen lanes.
+        unsafe { self.store(all.as_mut_ptr()) };
+        let mut width = Self::COUNT;
+        while width > 1 {
+            width /= 2;
+            for lane in 0..width {
+                all[lane] += all[lane + width];
+            }
+        }
+        all[0]
+    }
+}
+
+/// What a cell is stored as. All of an array's values are ≥ 0 and finite.
+pub(super) trait Stored: Copy + Default + Send + Sync + 'static {
+    const NAN: Self;
+
+    fn widened(self) -> f32;
+    fn narrowed(value: f32) -> Self;
+
+    /// # Safety
+    /// As [`Lanes::load`].
+    unsafe fn load<V: Lanes>(from: *const Self) -> V;
+    /// # Safety
+    /// As [`Lanes::store`].
+    unsafe fn store<V: Lanes>(value: V, to: *mut Self);
+
+    /// # Safety
+    /// As [`Lanes::load_part`].
+    #[inline(always)]
+    unsafe fn load_part<V: Lanes>(from: *const Self, count: usize) -> V {
+        let mut all = [Self::default(); 16];
+        // SAFETY: at most sixteen values, which the caller has.
+        unsafe {
+            std::ptr::copy_nonoverlapping(from, all.as_mut_ptr(), count);
+            Self::load(all.as_ptr())
+        }
+    }
+
+    /// # Safety
+    /// As [`Lanes::store_part`].
+    #[inline(always)]
+    unsafe fn store_part<V: Lanes>(value: V, to: *mut Self, count: usize) {
+        let mut all = [Self::default(); 16];
+        // SAFETY: as above.
+        unsafe {
+            Self::store(value, all.as_mut_ptr());
+            std::ptr::copy_nonoverlapping(all.as_ptr(), to, count);
+        }
+    }
+}
+
+impl Stored for f32 {
+    const NAN: f32 = f32::NAN;
+
+    fn widened(self) -> f32 {
+        self
+    }
+    fn narrowed(value: f32) -> f32 {
+        value
+    }
+    #[inline(always)]
+    unsafe fn load<V: Lanes>(from: *const f32) -> V {
+        // SAFETY: as the caller promises, here and below.
+        unsafe { V::load(from) }
+    }
+    #[inline(always)]
+    unsafe fn store<V: Lanes>(value: V, to: *mut f32) {
+        unsafe { value.store(to) }
+    }
+    #[inline(always)]
+    unsafe fn load_part<V: Lanes>(from: *const f32, count: usize) -> V {
+        unsafe { V::load_part(from, count) }
+    }
+    #[inline(always)]
+    unsafe fn store_part<V: Lanes>(value: V, to: *mut f32, count: usize) {
+        unsafe { value.store_part(to, count) }
+    }
+}
+
+impl Stored for f16 {
+    const NAN: f16 = f16::NAN;
+
+    fn widened(self) -> f32 {
+        self.to_f32()
+    }
+    fn narrowed(value: f32) -> f16 {
+        f16::from_f32(value)
+    }
+    #[inline(always)]
+    unsafe fn load<V: Lanes>(from: *const f16) -> V {
+        // SAFETY: as the caller promises, here and below.
+        unsafe { V::load_half(from) }
+    }
+    #[inline(always)]
+    unsafe fn store<V: Lanes>(value: V, to: *mut f16) {
+        unsafe { value.store_half(to) }
+    }
+}
+
+impl Stored for bf16 {
+    const NAN: bf16 = bf16::NAN;
+
+    fn widened(self) -> f32 {
+        self.to_f32()
+    }
+    fn narrowed(value: f32) -> bf16 {
+        bf16::from_f32(value)
+    }
+    #[inline(always)]
+    unsafe fn load<V: Lanes>(from: *const bf16) -> V {
+        // SAFETY: as the caller promises, here and below.
+        unsafe { V::load_brain(from) }
+    }
+    #[inline(always)]
+    unsafe fn store<V: Lanes>(value: V, to: *mut bf16) {
+        unsafe { value.store_brain(to) }
+    }
+}
+
+/// Eight lanes in plain Rust: SSE2 or whatever the target has by default.
+#[derive(Clone, Copy)]
+pub(super) struct Portable([f32; 8]);
+
+impl Lanes for Portable {
+    const COUNT: usize = 8;
+
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> Portable {
+        Portable([value; 8])
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Portable {
+        // SAFETY: as the caller promises, here and below.
+        Portable(unsafe { from.cast::<[f32; 8]>().read_unaligned() })
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        unsafe { to.cast::<[f32; 8]>().write_unaligned(self.0) }
+    }
+    #[inline(always)]
+    unsafe fn load_part(from: *const f32, count: usize) -> Portable {
+        let mut all = [0.0; 8];
+        unsafe { std::ptr::copy_nonoverlapping(from, all.as_mut_ptr(), count) };
+        Portable(all)
+    }
+    #[inline(always)]
+    unsafe fn store_part(self, to: *mut f32, count: usize) {
+        unsafe { std::ptr::copy_nonoverlapping(self.0.as_ptr(), to, count) };
+    }
+    #[inline(always)]
+    unsafe fn load_half(from: *const f16) -> Portable {
+        Portable(unsafe { from.cast::<[f16; 8]>().read_unaligned() }.map(f16::to_f32))
+    }
+    #[inline(always)]
+    unsafe fn store_half(self, to: *mut f16) {
+        unsafe {
+            to.cast::<[f16; 8]>()
+                .write_unaligned(self.0.map(f16::from_f32))
+        }
+    }
+    #[inline(always)]
+    unsafe fn load_brain(from: *const bf16) -> Portable {
+        Portable(unsafe { from.cast::<[bf16; 8]>().read_unaligned() }.map(bf16::to_f32))
+    }
+    #[inline(always)]
+    unsafe fn store_brain(self, to: *mut bf16) {
+        unsafe {
+            to.cast::<[bf16; 8]>()
+                .write_unaligned(self.0.map(bf16::from_f32))
+        }
+    }
+    #[inline(always)]
+    unsafe fn add(self, other: Portable) -> Portable {
+        Portable(std::array::from_fn(|i| self.0[i] + other.0[i]))
+    }
+    #[inline(always)]
+    unsafe fn mul(self, other: Portable) -> Portable {
+        Portable(std::array::from_fn(|i| self.0[i] * other.0[i]))
+    }
+    #[inline(always)]
+    unsafe fn mul_add(self, a: Portable, b: Portable) -> Portable {
+        // f32::mul_add would call a library function for each lane.
+        Portable(std::array::from_fn(|i| self.0[i] * a.0[i] + b.0[i]))
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+pub(super) use x86::{F32x8, F32x16};
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::Lanes;
+    use half::{bf16, f16};
+    use std::arch::x86_64::*;
+
+    /// Round to nearest, ties to even.
+    const ROUND: i32 = _MM_FROUND_TO_NEAREST_INT;
+
+    /// Eight lanes: AVX2, FMA and F16C.
+    #[derive(Clone, Copy)]
+    pub(in super::super) struct F32x8(__m256);
+
+    /// All ones in the first lanes of a window into it.
+    const FIRST: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
+
+    #[inline(always)]
+    unsafe fn first(count: usize) -> __m256i {
+        // SAFETY: count is at most 8.
+        unsafe { _mm256_loadu_si256(FIRST.as_ptr().add(8 - count).cast()) }
+    }
+
+    impl Lanes for F32x8 {
+        const COUNT: usize = 8;
+
+        #[inline(always)]
+        unsafe fn splat(value: f32) -> F32x8 {
+            // SAFETY: as the caller promises, here and below.
+            F32x8(unsafe { _mm256_set1_ps(value) })
+        }
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> F32x8 {
+            F32x8(unsafe { _mm256_loadu_ps(from) })
+        }
+        #[inline(always)]
+        unsafe fn store(self, to: *mut f32) {
+            unsafe { _mm256_storeu_ps(to, self.0) }
+        }
+        #[inline(always)]
+        unsafe fn load_part(from: *const f32, count: usize) -> F32x8 {
+            F32x8(unsafe { _mm256_maskload_ps(from, first(count)) })
+        }
+        #[inline(always)]
+        unsafe fn store_part(self, to: *mut f32, count: usize) {
+            unsafe { _mm256_maskstore_ps(to, first(count), self.0) }
+        }
+        #[inline(always)]
+        unsafe fn load_half(from: *const f16) -> F32x8 {
+            F32x8(unsafe { _mm256_cvtph_ps(_mm_loadu_si128(from.cast())) })
+        }
+        #[inline(always)]
+        unsafe fn store_half(self, to: *mut f16) {
+            unsafe { _mm_storeu_si128(to.cast(), _mm256_cvtps_ph::<ROUND>(self.0)) }
+        }
+        #[inline(always)]
+        unsafe fn load_brain(from: *const bf16) -> F32x8 {
+            F32x8(unsafe {
+                let wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(from.cast()));
+                _mm256_castsi256_ps(_mm256_slli_epi32::<16>(wide))
+            })
+        }
+        #[inline(always)]
+        unsafe fn store_brain(self, to: *mut bf16) {
+            unsafe {
+                let bits = _mm256_castps_si256(self.0);
+                let is_odd = _mm256_and_si256(_mm256_srli_epi32::<16>(bits), _mm256_set1_epi32(1));
+                let bias = _mm256_add_epi32(is_odd, _mm256_set1_epi32(0x7FFF));
+                let short = _mm256_srli_epi32::<16>(_mm256_add_epi32(bits, bias));
+                let packed = _mm256_permute4x64_epi64::<0b1000>(_mm256_packus_epi32(short, short));
+                _mm_storeu_si128(to.cast(), _mm256_castsi256_si128(packed));
+            }
+        }
+        #[inline(always)]
+        unsafe fn add(self, other: F32x8) -> F32x8 {
+            F32x8(unsafe { _mm256_add_ps(self.0, other.0) })
+        }
+        #[inline(always)]
+        unsafe fn mul(self, other: F32x8) -> F32x8 {
+            F32x8(unsafe { _mm256_mul_ps(self.0, other.0) })
+        }
+        #[inline(always)]
+        unsafe fn mul_add(self, a: F32x8, b: F32x8) -> F32x8 {
+            F32x8(unsafe { _mm256_fmadd_ps(self.0, a.0, b.0) })
+        }
+    }
+
+    /// Sixteen lanes: AVX-512F, BW and VL.
+    #[derive(Clone, Copy)]
+    pub(in super::super) struct F32x16(__m512);
+
+    impl Lanes for F32x16 {
+        const COUNT: usize = 16;
+
+        #[inline(always)]
+        unsafe fn splat(value: f32) -> F32x16 {
+            // SAFETY: as the caller promises, here and below.
+            F32x16(unsafe { _mm512_set1_ps(value) })
+        }
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> F32x16 {
+            F32x16(unsafe { _mm512_loadu_ps(from) })
+        }
+        #[inline(always)]
+        unsafe fn store(self, to: *mut f32) {
+            unsafe { _mm512_storeu_ps(to, self.0) }
+        }
+        #[inline(always)]
+        unsafe fn load_part(from: *const f32, count: usize) -> F32x16 {
+            F32x16(unsafe { _mm512_maskz_loadu_ps(mask(count), from) })
+        }
+        #[inline(always)]
+        unsafe fn store_part(self, to: *mut f32, count: usize) {
+            unsafe { _mm512_mask_storeu_ps(to, mask(count), self.0) }
+        }
+        #[inline(always)]
+        unsafe fn load_half(from: *const f16) -> F32x16 {
+            F32x16(unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(from.cast())) })
+        }
+        #[inline(always)]
+        unsafe fn store_half(self, to: *mut f16) {
+            unsafe { _mm256_storeu_si256(to.cast(), _mm512_cvtps_ph::<ROUND>(self.0)) }
+        }
+        #[inline(always)]
+        unsafe fn load_brain(from: *const bf16) -> F32x16 {
+            F32x16(unsafe {
+                let wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(from.cast()));
+                _mm512_castsi512_ps(_mm512_slli_epi32::<16>(wide))
+            })
+        }
+        #[inline(always)]
+        unsafe fn store_brain(self, to: *mut bf16) {
+            unsafe {
+                let bits = _mm512_castps_si512(self.0);
+                let is_odd = _mm512_and_si512(_mm512_srli_epi32::<16>(bits), _mm512_set1_epi32(1));
+                let bias = _mm512_add_epi32(is_odd, _mm512_set1_epi32(0x7FFF));
+                let short = _mm512_srli_epi32::<16>(_mm512_add_epi32(bits, bias));
+                _mm256_storeu_si256(to.cast(), _mm512_cvtepi32_epi16(short));
+            }
+        }
+        #[inline(always)]
+        unsafe fn add(self, other: F32x16) -> F32x16 {
+            F32x16(unsafe { _mm512_add_ps(self.0, other.0) })
+        }
+        #[inline(always)]
+        unsafe fn mul(self, other: F32x16) -> F32x16 {
+            F32x16(unsafe { _mm512_mul_ps(self.0, other.0) })
+        }
+        #[inline(always)]
+        unsafe fn mul_add(self, a: F32x16, b: F32x16) -> F32x16 {
+            F32x16(unsafe { _mm512_fmadd_ps(self.0, a.0, b.0) })
+        }
+    }
+
+    #[inline(always)]
+    fn mask(count: usize) -> __mmask16 {
+        ((1_u32 << count) - 1) as __mmask16
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every number comes back as the reference rounds it, and parts touch nothing else.
+    fn agree<V: Lanes, T: Stored>() {
+        let values: Vec<f32> = (0..16).map(|i| 1.0 / 3.0 + 0.7 * i as f32).collect();
+        let n = V::COUNT;
+        // SAFETY: called with the features; every pointer has sixteen values.
+        unsafe {
+            let v = V::load(values.as_ptr());
+            let mut stored = [T::default(); 16];
+            T::store(v, stored.as_mut_ptr());
+            for (found, value) in stored.iter().zip(&values).take(n) {
+                assert_eq!(found.widened(), T::narrowed(*value).widened());
+            }
+            let mut back = [0.0_f32; 16];
+            T::load::<V>(stored.as_ptr()).store(back.as_mut_ptr());
+            assert!((0..n).all(|i| back[i] == stored[i].widened()));
+            for count in 0..n {
+                let mut part = [T::narrowed(9.0); 16];
+                T::store_part(v, part.as_mut_ptr(), count);
+                for i in 0..n {
+                    let wanted = if i < count { values[i] } else { 9.0 };
+                    assert_eq!(part[i].widened(), T::narrowed(wanted).widened());
+                }
+                T::load_part::<V>(stored.as_ptr(), count).store(back.as_mut_ptr());
+                for i in 0..n {
+                    let wanted = if i < count { stored[i].widened() } else { 0.0 };
+                    assert_eq!(back[i], wanted);
+                }
+            }
+            let sum = V::splat(2.0).mul_add(V::splat(3.0), V::splat(1.0));
+            assert_eq!(
+                sum.add(V::splat(1.0)).mul(V::splat(0.5)).sum(),
+                4.0 * n as f32
+            );
+        }
+    }
+
+    fn agree_in_every_precision<V: Lanes>() {
+        agree::<V, f32>();
+        agree::<V, f16>();
+        agree::<V, bf16>();
+    }
+
+    #[test]
+    fn every_instruction_set_loads_stores_and_rounds_the_same() {
+        agree_in_every_precision::<Portable>();
+        #[cfg(target_arch = "x86_64")]
+        {
+            if is_x86_feature_detected!("avx2")
+                && is_x86_feature_detected!("fma")
+                && is_x86_feature_detected!("f16c")
+            {
+                agree_in_every_precision::<F32x8>();
+            }
+            if is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512vl")
+            {
+                agree_in_every_precision::<F32x16>();
+            }
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Every combination of parameters that no kernel implements, with the reason. What is refused here is never silently the same
+//! code (WORKLOADS §0.6).
+use super::beam::Beam;
+use super::form::{Direction, Fusion, Parallel, Sparse};
+use super::settings::{PLAIN, Precision, Settings};
+
+impl Settings {
+    fn refusal_anywhere(&self, beam: &Beam) -> Option<String> {
+        let no = |reason: &str| Some(reason.to_owned());
+        if beam.external.is_some() && self.grid != beam.grid {
+            return no("a phase space from a file (problem.psi0) has its own grid: grid=full");
+        }
+        if self.physics.buckets >= self.grid.energies {
+            return Some(format!(
+                "no-op: {} buckets for {} energies",
+                self.physics.buckets, self.grid.energies
+            ));
+        }
+        if self.form.energy == Direction::Gather
+            && matches!(self.form.fusion, Fusion::StreamEnergy | Fusion::All)
+        {
+            return no(
+                "a fused pass ends energies in its own order; energy=gather is written for fusion=none and theta_stream",
+            );
+        }
+        None
+    }
+
+    pub(super) fn refusal_on_host(&self, beam: &Beam) -> Option<String> {
+        let no = |reason: &str| Some(reason.to_owned());
+        if let Some(reason) = self.refusal_anywhere(beam) {
+            return Some(reason);
+        }
+        if self.grouping != PLAIN {
+            return no("group_x and group_z are a GPU's: a processor has z_tile and theta_block");
+        }
+        let form = &self.form;
+        if form.sparse == Sparse::None && form.cutoff > 0.0 {
+            return no("no-op: cutoff is what the active window leaves out; sparse=none has none");
+        }
+        if matches!(form.sparse, Sparse::Rows | Sparse::Box)
+            && matches!(form.fusion, Fusion::None | Fusion::StreamEnergy)
+        {
+            return no(
+                "streaming reads the neighbours of what was stored: sparse=planes, or fusion=theta_stream or all",
+            );
+        }
+        if form.sparse != Sparse::None && form.energy == Direction::Gather {
+            return no("energy=gather does not weigh what it collects: sparse=none");
+        }
+        match form.parallel {
+            Parallel::Threads => {}
+            _ if !cfg!(unix) => {
+                return no("processes are forked, which only Unix can");
+            }
+            Parallel::Pipes if form.fusion != Fusion::All || self.physics.is_strang => {
+                return no(
+                    "parallel=pipes sends its slices once a step: fusion=all, splitting=lie",
+                );
+            }
+            _ => {}
+        }
+        if form.prefetches && !cfg!(target_arch = "x86_64") {
+            return no("no-op: prefetch=next_plane is written for x86-64");
+        }
+        None
+    }
+
+    pub(super) fn refusal_on_gpu(&self, beam: &Beam) -> Option<String> {
+        let no = |reason: &str| Some(reason.to_owned());
+        if let Some(reason) = self.refusal_anywhere(beam) {
+            return Some(reason);
+        }
+        let form = &self.form;
+        if self.precision != Precision::F32 {
+            return no("cells in half precision are written for processors: precision=f32");
+        }
+        if form.fusion == Fusion::ThetaStream || form.fusion == Fusion::All {
+            return no(
+                "a GPU's group has no room for all angles of its places: fusion=none or stream_energy",
+            );
+        }
+        if form.fusion == Fusion::StreamEnergy && form.streaming == Direction::Scatter {
+            return no("fusion=stream_energy sums what arrives in registers: streaming=gather");
+        }
+        if form.cutoff > 0.0 || matches!(form.sparse, Sparse::Rows | Sparse::Box) {
+            return no(
+                "a GPU's window is what the beam can have reached, known before it runs: sparse=planes, cutoff=0",
+            );
+        }
+        if (form.tile, form.angle_block, form.energy_block) != (usize::MAX, 4, 8) {
+            return no(
+                "z_tile, theta_block and energy_block are a processor's: a GPU has group_x and group_z",
+            );
+        }
+        if form.prefetches {
+            return no(
+                "prefetch=next_plane is a processor's: a GPU computes other threads while one waits for memory",
+            );
+        }
+        if form.parallel != Parallel::Threads {
+            return no("processes are a processor's");
+        }
+        None
+    }
+}

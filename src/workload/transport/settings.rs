@@ -1,0 +1,334 @@
+//! A configuration as the operators read it.
+use super::beam::{Beam, Grid};
+use super::form::{Direction, Form, Fusion, InstructionSet, Parallel, Sparse};
+use super::physics::Deflection;
+use super::tables::Physics;
+use crate::plan::Declaration;
+use crate::space::{Configuration, Parameter};
+use crate::trial::Ending;
+use crate::value::Value;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Precision {
+    F32,
+    F16Storage,
+    /// Weights are stored times 2^15, so that fewer of them are too small for a half.
+    F16Scaled,
+    Bf16Storage,
+}
+
+/// Cells of a reduced grid, as parts of the problem's.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Reduction {
+    places: f64,
+    angles: f64,
+    energies: f64,
+}
+
+/// How a GPU's groups are laid out over the places of an energy.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Grouping {
+    pub(super) x: usize,
+    pub(super) z: usize,
+}
+
+/// What a plan means that does not say.
+pub(super) const PLAIN: Grouping = Grouping { x: 32, z: 4 };
+
+/// Values that `prepare` accepted.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    pub(super) precision: Precision,
+    pub(super) grid: Grid,
+    pub(super) physics: Physics,
+    pub(super) form: Form,
+    pub(super) grouping: Grouping,
+}
+
+const FUSIONS: &[(&str, Fusion)] = &[
+    ("none", Fusion::None),
+    ("theta_stream", Fusion::ThetaStream),
+    ("stream_energy", Fusion::StreamEnergy),
+    ("all", Fusion::All),
+];
+const PRECISIONS: &[(&str, Precision)] = &[
+    ("f32", Precision::F32),
+    ("f16_storage", Precision::F16Storage),
+    ("f16_scaled", Precision::F16Scaled),
+    ("bf16_storage", Precision::Bf16Storage),
+];
+/// The published rows: 40×40×72×200, 40×40×36×200, 30×30×72×140, 30×30×48×140, 25×25×36×120.
+const GRIDS: &[(&str, Reduction)] = &[
+    ("full", reduced(1.0, 1.0, 1.0)),
+    ("half_angles", reduced(1.0, 0.5, 1.0)),
+    ("coarse", reduced(0.75, 1.0, 0.7)),
+    ("coarse_angles", reduced(0.75, 2.0 / 3.0, 0.7)),
+    ("coarsest", reduced(0.625, 0.5, 0.6)),
+];
+const STREAMING: &[(&str, Direction)] = &[
+    ("gather", Direction::Gather),
+    ("scatter", Direction::Scatter),
+];
+const ENERGY: &[(&str, Direction)] = &[
+    ("scatter", Direction::Scatter),
+    ("gather", Direction::Gather),
+];
+const KERNELS: &[(&str, usize)] = &[
+    ("per_energy", 0),
+    ("buckets_32", 32),
+    ("buckets_10", 10),
+    ("buckets_8", 8),
+];
+const SPARSE: &[(&str, Sparse)] = &[
+    ("none", Sparse::None),
+    ("planes", Sparse::Planes),
+    ("rows", Sparse::Rows),
+    ("box", Sparse::Box),
+];
+const SPLITTINGS: &[(&str, bool)] = &[("lie", false), ("strang", true)];
+const STEPS: &[(&str, bool)] = &[("exact", false), ("first_order", true)];
+const DEFLECTIONS: &[(&str, Deflection)] = &[
+    ("highland", Deflection::Highland),
+    ("rossi", Deflection::Rossi),
+];
+const PREFETCHES: &[(&str, bool)] = &[("none", false), ("next_plane", true)];
+const PARALLEL: &[(&str, Parallel)] = &[
+    ("threads", Parallel::Threads),
+    ("pipes", Parallel::Pipes),
+    ("shared_memory", Parallel::SharedMemory),
+];
+/// `None`: the best that this processor has.
+const SETS: &[(&str, Option<InstructionSet>)] = &[
+    ("auto", None),
+    ("portable", Some(InstructionSet::Portable)),
+    ("avx2", Some(InstructionSet::Avx2)),
+    ("avx512", Some(InstructionSet::Avx512)),
+];
+
+const fn reduced(places: f64, angles: f64, energies: f64) -> Reduction {
+    Reduction {
+        places,
+        angles,
+        energies,
+    }
+}
+
+impl Reduction {
+    fn of(self, grid: Grid) -> Grid {
+        let part = |count: usize, share: f64| ((count as f64 * share).round() as usize).max(2);
+        Grid {
+            nx: part(grid.nx, self.places),
+            nz: part(grid.nz, self.places),
+            angles: part(grid.angles, self.angles),
+            energies: part(grid.energies, self.energies),
+        }
+    }
+}
+
+/// What a plan may say. The first value of each parameter is the published plan's baseline: three operators, one after the other,
+/// on one core.
+pub(super) fn declaration() -> Declaration {
+    fn names<T>(name: &str, values: &[(&str, T)]) -> Parameter {
+        let text = |(n, _): &(&str, T)| Value::Text((*n).into());
+        Parameter {
+            name: name.into(),
+            values: values.iter().map(text).collect(),
+        }
+    }
+    let numbers = |name: &str, values: &[i64]| Parameter {
+        name: name.into(),
+        values: values.iter().map(|v| Value::Int(*v)).collect(),
+    };
+    let cutoff = Parameter {
+        name: "cutoff".into(),
+        values: [0.0, 1e-15, 1e-12, 1e-9].map(Value::Float).to_vec(),
+    };
+    Declaration {
+        name: "transport".into(),
+        parameters: vec![
+            names("fusion", FUSIONS),
+            names("precision", PRECISIONS),
+            names("grid", GRIDS),
+            names("streaming", STREAMING),
+            names("energy", ENERGY),
+            names("kernel", KERNELS),
+            names("sparse", SPARSE),
+            cutoff,
+            names("splitting", SPLITTINGS),
+            names("step", STEPS),
+            names("scattering", DEFLECTIONS),
+            numbers("z_tile", &[-1, 1, 2, 4, 8, 16, 32]),
+            numbers("theta_block", &[4, 1, 2, 8]),
+            numbers("energy_block", &[8, 1, 2, 4, 16, 32, 64]),
+            names("prefetch", PREFETCHES),
+            names("parallel", PARALLEL),
+            numbers("workers", &[1, 0]),
+            names("simd", SETS),
+            numbers("group_x", &[32, 8, 16, 64, 128]),
+            numbers("group_z", &[4, 1, 2, 8, 16, 32]),
+        ],
+        ranges: vec![("workers".into(), 0, 1024)],
+        ..Declaration::default()
+    }
+}
+
+impl Settings {
+    /// For this machine's processors.
+    ///
+    /// # Errors
+    /// `Unsupported` with the reason for a combination that is not implemented here.
+    pub(super) fn on_host(configuration: &Configuration, beam: &Beam) -> Result<Settings, Ending> {
+        let (read, available) = (Read(configuration), available());
+        let mut settings = Settings::read(&read, beam)?;
+        let set = read
+            .name("simd", SETS)?
+            .unwrap_or(available[available.len() - 1]);
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let workers = match read.number("workers", 1)? {
+            0 => processors,
+            n => n as usize,
+        };
+        if !available.contains(&set) {
+            return Err(unsupported(format!(
+                "this processor has no {}",
+                name_of(set)
+            )));
+        }
+        if workers > processors {
+            return Err(unsupported(format!(
+                "{workers} workers on {processors} processors"
+            )));
+        }
+        (settings.form.set, settings.form.workers) = (set, workers);
+        match settings.refusal_on_host(beam) {
+            Some(reason) => Err(unsupported(reason)),
+            None => Ok(settings),
+        }
+    }
+
+    /// For a GPU.
+    ///
+    /// # Errors
+    /// As for `on_host`.
+    pub(super) fn on_gpu(configuration: &Configuration, beam: &Beam) -> Result<Settings, Ending> {
+        let read = Read(configuration);
+        if read.name("simd", SETS)?.is_some() || read.number("workers", 1)? != 1 {
+            return Err(unsupported("simd and workers are a processor's".into()));
+        }
+        let settings = Settings::read(&read, beam)?;
+        match settings.refusal_on_gpu(beam) {
+            Some(reason) => Err(unsupported(reason)),
+            None => Ok(settings),
+        }
+    }
+
+    fn read(read: &Read<'_>, beam: &Beam) -> Result<Settings, Ending> {
+        let count = |name: &str, default: i64| Ok(read.number(name, default)? as usize);
+        Ok(Settings {
+            precision: read.name("precision", PRECISIONS)?,
+            grid: read.name("grid", GRIDS)?.of(beam.grid),
+            physics: Physics {
+                deflection: read.name("scattering", DEFLECTIONS)?,
+                is_strang: read.name("splitting", SPLITTINGS)?,
+                is_first_order: read.name("step", STEPS)?,
+                buckets: read.name("kernel", KERNELS)?,
+            },
+            form: Form {
+                fusion: read.name("fusion", FUSIONS)?,
+                streaming: read.name("streaming", STREAMING)?,
+                energy: read.name("energy", ENERGY)?,
+                sparse: read.name("sparse", SPARSE)?,
+                cutoff: read.cutoff()?,
+                tile: match read.number("z_tile", -1)? {
+                    -1 => usize::MAX,
+                    rows => rows as usize,
+                },
+                angle_block: count("theta_block", 4)?,
+                energy_block: count("energy_block", 8)?,
+                prefetches: read.name("prefetch", PREFETCHES)?,
+                set: InstructionSet::Portable,
+                parallel: read.name("parallel", PARALLEL)?,
+                workers: 1,
+            },
+            grouping: Grouping {
+                x: count("group_x", PLAIN.x as i64)?,
+                z: count("group_z", PLAIN.z as i64)?,
+            },
+        })
+    }
+}
+
+pub(super) fn unsupported(reason: String) -> Ending {
+    Ending::Unsupported { reason }
+}
+
+fn name_of(set: InstructionSet) -> &'static str {
+    match set {
+        InstructionSet::Portable => "portable instructions",
+        InstructionSet::Avx2 => "AVX2 with FMA and F16C",
+        InstructionSet::Avx512 => "AVX-512 (F, BW, VL)",
+    }
+}
+
+/// What this processor has, the best last.
+pub(super) fn available() -> Vec<InstructionSet> {
+    let mut all = vec![InstructionSet::Portable];
+    #[cfg(target_arch = "x86_64")]
+    {
+        let has_avx2 = is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("f16c");
+        let has_avx512 = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512vl");
+        if has_avx2 {
+            all.push(InstructionSet::Avx2);
+        }
+        if has_avx2 && has_avx512 {
+            all.push(InstructionSet::Avx512);
+        }
+    }
+    all
+}
+
+struct Read<'a>(&'a Configuration);
+
+impl Read<'_> {
+    /// The first is meant where the configuration is silent.
+    fn name<T: Copy>(&self, parameter: &str, values: &[(&str, T)]) -> Result<T, Ending> {
+        match self.0.get(parameter) {
+            None => Ok(values[0].1),
+            Some(Value::Text(name)) => match values.iter().find(|(n, _)| n == name) {
+                Some((_, value)) => Ok(*value),
+                None => Err(wrong(parameter, name)),
+            },
+            Some(other) => Err(wrong(parameter, &other.to_string())),
+        }
+    }
+
+    fn number(&self, parameter: &str, default: i64) -> Result<i64, Ending> {
+        match self.0.get(parameter) {
+            None => Ok(default),
+            Some(Value::Int(v)) if *v > 0 => Ok(*v),
+            // All rows; all processors.
+            Some(Value::Int(-1)) if parameter == "z_tile" => Ok(-1),
+            Some(Value::Int(0)) if parameter == "workers" => Ok(0),
+            Some(other) => Err(wrong(parameter, &other.to_string())),
+        }
+    }
+
+    fn cutoff(&self) -> Result<f64, Ending> {
+        match self.0.get("cutoff") {
+            None => Ok(0.0),
+            Some(Value::Float(v)) if (0.0..1e-3).contains(v) => Ok(*v),
+            Some(Value::Int(0)) => Ok(0.0),
+            Some(other) => Err(wrong("cutoff", &other.to_string())),
+        }
+    }
+}
+
+fn wrong(parameter: &str, value: &str) -> Ending {
+    Ending::Failed {
+        reason: format!("transport's {parameter} cannot be `{value}`"),
+    }
+}
