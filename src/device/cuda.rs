@@ -18,7 +18,7 @@ use cudarc::driver::{
 };
 use cudarc::nvrtc::Ptx;
 use std::ffi::c_void;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 /// Opens the device of this index.
@@ -83,6 +83,9 @@ struct Cuda {
     architecture: String,
     usage: Arc<Usage>,
     kernels: KernelCache,
+    /// What is overwritten where the cache is to be cold: made when it is asked for first, and not counted.
+    flushed: Mutex<Option<Buffer>>,
+    flushed_size: u64,
     meter: Option<Meter>,
 }
 
@@ -170,7 +173,10 @@ impl Cuda {
             ),
             attribute(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?,
         );
+        let cache = attribute(Attribute::CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE)?;
         Ok(Cuda {
+            flushed: Mutex::default(),
+            flushed_size: 2 * u64::try_from(cache).unwrap_or(0),
             stream: context.new_stream()?,
             architecture: format!("sm_{major}{minor}"),
             about,
@@ -200,6 +206,22 @@ impl Cuda {
         unsafe { result::memcpy_dtod_sync(to, from.pointer, from.size as usize) }
             .map_err(|e| ending(name, e))
     }
+
+    /// Allocates, and counts it in `usage`.
+    fn memory(&self, what: &str, size: u64, usage: &Arc<Usage>) -> Result<Buffer, Ending> {
+        self.context.bind_to_thread().map_err(|e| ending(what, e))?;
+        let bytes = usize::try_from(size).unwrap_or(usize::MAX);
+        // SAFETY: plain allocation; the pointer is used within its size only.
+        let pointer = unsafe { result::malloc_sync(bytes) }.map_err(|e| ending(what, e))?;
+        usage.take(size);
+        Ok(Buffer(Arc::new(Allocation {
+            context: self.context.clone(),
+            pointer,
+            size,
+            usage: usage.clone(),
+        })))
+    }
+
     /// Everything of an action that does not change between invocations. `constants` are kernels whose arrays have been set.
     fn prepared(
         &self,
@@ -353,21 +375,8 @@ impl Gpu for Cuda {
     }
 
     fn allocate(&self, name: &str, size: u64) -> Result<Buffer, Ending> {
-        let size = size.max(1);
-        let what = format!("buffer `{name}` of {}", Bytes(size));
-        self.context
-            .bind_to_thread()
-            .map_err(|e| ending(&what, e))?;
-        let bytes = usize::try_from(size).unwrap_or(usize::MAX);
-        // SAFETY: plain allocation; the pointer is used within its size only.
-        let pointer = unsafe { result::malloc_sync(bytes) }.map_err(|e| ending(&what, e))?;
-        self.usage.take(size);
-        Ok(Buffer(Arc::new(Allocation {
-            context: self.context.clone(),
-            pointer,
-            size,
-            usage: self.usage.clone(),
-        })))
+        let what = format!("buffer `{name}` of {}", Bytes(size.max(1)));
+        self.memory(&what, size.max(1), &self.usage)
     }
 
     fn upload(&self, to: &Buffer, bytes: &[u8]) -> Result<(), Ending> {
@@ -463,6 +472,32 @@ impl Gpu for Cuda {
             spans,
             leftover,
         }))
+    }
+
+    fn flush(&self) -> Result<Bytes, Ending> {
+        let size = self.flushed_size;
+        if size == 0 {
+            return Ok(Bytes(0));
+        }
+        let what = format!(
+            "{} to overwrite the cache with (protocol: {{cache: warm}} needs none)",
+            Bytes(size)
+        );
+        let mut kept = self.flushed.lock().unwrap_or_else(PoisonError::into_inner);
+        let buffer = match kept.take() {
+            Some(buffer) => buffer,
+            None => self.memory(&what, size, &Arc::default())?,
+        };
+        let pointer = allocation(&buffer).pointer;
+        *kept = Some(buffer);
+        self.context
+            .bind_to_thread()
+            .map_err(|e| ending(&what, e))?;
+        // SAFETY: the buffer is that long, and kept.
+        unsafe { result::memset_d8_async(pointer, 0, size as usize, self.stream.cu_stream()) }
+            .map_err(|e| ending(&what, e))?;
+        self.stream.synchronize().map_err(|e| ending(&what, e))?;
+        Ok(Bytes(size))
     }
 
     fn take_peak(&self) -> Bytes {
