@@ -98,6 +98,7 @@ struct Cuda {
     flushed: Mutex<Option<Buffer>>,
     flushed_size: u64,
     has_graphs: bool,
+    has_pool: bool,
     meter: Option<Meter>,
 }
 
@@ -111,6 +112,8 @@ struct Compiled {
 
 struct Allocation {
     context: Arc<CudaContext>,
+    /// The stream in whose order it came from the pool, and goes back; absent: it came from the device itself.
+    pooled: Option<Arc<CudaStream>>,
     pointer: sys::CUdeviceptr,
     size: u64,
     usage: Arc<Usage>,
@@ -119,11 +122,15 @@ struct Allocation {
 impl Drop for Allocation {
     fn drop(&mut self) {
         self.usage.give_back(self.size);
-        // SAFETY: allocated by this context and freed once; nothing of ours is queued any more, since every call waits.
+        // SAFETY: allocated by this context, in this way, and freed once; nothing of ours is queued any more, since every call
+        // waits.
         let _ = self
             .context
             .bind_to_thread()
-            .and_then(|()| unsafe { result::free_sync(self.pointer) });
+            .and_then(|()| match &self.pooled {
+                Some(stream) => unsafe { result::free_async(self.pointer, stream.cu_stream()) },
+                None => unsafe { result::free_sync(self.pointer) },
+            });
     }
 }
 
@@ -168,6 +175,22 @@ fn bus_of(context: &CudaContext) -> Result<String, DriverError> {
     ))
 }
 
+/// Lets the device's pool keep what is freed, so that the next variant's buffers cost no call of the operating system; up to a
+/// quarter of its memory, since kernels' code and stacks come from elsewhere and must find room. False: it has no pool.
+fn set_up_pool(context: &CudaContext) -> Result<bool, DriverError> {
+    if context.attribute(Attribute::CU_DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED)? == 0 {
+        return Ok(false);
+    }
+    let mut keeps = context.total_mem()? as u64 / 4;
+    let threshold = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
+    // SAFETY: the pool belongs to the device and is never destroyed; the attribute is an unsigned number of 64 bits.
+    unsafe {
+        let pool = result::device::get_default_mem_pool(context.cu_device())?;
+        result::mem_pool::set_attribute(pool, threshold, (&raw mut keeps).cast())?;
+    }
+    Ok(true)
+}
+
 impl Cuda {
     fn open(index: usize) -> Result<Cuda, DriverError> {
         let context = CudaContext::new(index)?;
@@ -187,6 +210,8 @@ impl Cuda {
         );
         let cache = attribute(Attribute::CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE)?;
         Ok(Cuda {
+            // A device whose pool cannot be set up allocates without.
+            has_pool: set_up_pool(&context).unwrap_or(false),
             has_graphs: driver_version()? >= GRAPHS_SINCE,
             flushed: Mutex::default(),
             flushed_size: 2 * u64::try_from(cache).unwrap_or(0),
@@ -224,15 +249,46 @@ impl Cuda {
     fn memory(&self, what: &str, size: u64, usage: &Arc<Usage>) -> Result<Buffer, Ending> {
         self.context.bind_to_thread().map_err(|e| ending(what, e))?;
         let bytes = usize::try_from(size).unwrap_or(usize::MAX);
-        // SAFETY: plain allocation; the pointer is used within its size only.
-        let pointer = unsafe { result::malloc_sync(bytes) }.map_err(|e| ending(what, e))?;
+        let (pointer, pooled) = match self.from_pool(bytes) {
+            Some(pointer) => (pointer, Some(self.stream.clone())),
+            // SAFETY: plain allocation; the pointer is used within its size only.
+            None => match unsafe { result::malloc_sync(bytes) } {
+                Ok(pointer) => (pointer, None),
+                Err(error) => return Err(ending(what, error)),
+            },
+        };
         usage.take(size);
         Ok(Buffer(Arc::new(Allocation {
             context: self.context.clone(),
+            pooled,
             pointer,
             size,
             usage: usage.clone(),
         })))
+    }
+
+    /// Absent where there is no pool or it has no room; what it kept has then been given back to the device.
+    fn from_pool(&self, bytes: usize) -> Option<sys::CUdeviceptr> {
+        if !self.has_pool {
+            return None;
+        }
+        // SAFETY: the pointer is used within its size only, and only after the wait, when any stream may use it.
+        let made = unsafe { result::malloc_async(self.stream.cu_stream(), bytes) };
+        // What was freed is back in the pool then, too.
+        let is_done = self.stream.synchronize();
+        match made {
+            Ok(pointer) => Some(pointer),
+            Err(_) => {
+                // SAFETY: the device's own pool, which is never destroyed.
+                let trim = || unsafe {
+                    let pool = result::device::get_default_mem_pool(self.context.cu_device())?;
+                    result::mem_pool::trim_to(pool, 0)
+                };
+                // Whether that made room, the plain allocation that follows says.
+                let _ = is_done.and_then(|()| trim());
+                None
+            }
+        }
     }
 
     /// Everything of an action that does not change between invocations. `constants` are kernels whose arrays have been set.
