@@ -7,7 +7,7 @@
     reason = "writes the pictures that a worker would write"
 )]
 use phasetune::plan::{
-    Accuracy, Against, Case, Criterion, Declaration, DeviceChoice, Hypothesis, Keep, Limits,
+    Accuracy, Against, Cache, Case, Criterion, Declaration, DeviceChoice, Hypothesis, Keep, Limits,
     NamedVariant, Objective, Phase, Plan, Protocol, Question, Relation, WarmUp, WorkloadChoice,
 };
 use phasetune::record::{
@@ -903,6 +903,7 @@ fn header() -> Header {
             time_limit: Nanoseconds(6e11),
             trial_timeout: Nanoseconds(6e10),
             repetitions: None,
+            cache: Cache::Warm,
             seed: 1,
         },
         baseline: Configuration::new(vec![

@@ -30,6 +30,7 @@ const TESTS: &[(&str, Test)] = &[
     ("constants_that_do_not_fit_are_refused", constants),
     ("nothing_is_compiled_twice", compiled_once),
     ("ceilings_are_measured", ceilings),
+    ("overwriting_the_cache_leaves_answers_alone", flush),
     ("half_precision_rounds_as_ieee_does", half_precision),
 ];
 
@@ -561,6 +562,25 @@ fn compiled_once(gpu: &Arc<dyn Gpu>) -> Result<(), Failed> {
     check(
         first.0 > 0.0 && times.iter().all(|t| *t == first),
         format!("{first:?}, {times:?}"),
+    )
+}
+
+fn flush(gpu: &Arc<dyn Gpu>) -> Result<(), Failed> {
+    let bytes: Vec<u8> = (0..1 << 20).map(|i| (i % 251) as u8).collect();
+    let buffer = gpu.allocate("kept", bytes.len() as u64).map_err(said)?;
+    gpu.upload(&buffer, &bytes).map_err(said)?;
+    gpu.take_peak();
+    let first = gpu.flush().map_err(said)?;
+    check(
+        (first.0 == 0) == gpu.about().contains("in software"),
+        format!("{first} overwritten on {}", gpu.about()),
+    )?;
+    check(gpu.flush().map_err(said)? == first, "as much each time")?;
+    let kept = gpu.download(&buffer, bytes.len() as u64).map_err(said)?;
+    check(kept == bytes, "a buffer of the workload is not the cache's")?;
+    check(
+        gpu.take_peak().0 == bytes.len() as u64,
+        "the workload did not allocate it",
     )
 }
 

@@ -6,8 +6,8 @@ use super::plan_file::{Loaded, load};
 use super::terminal::{plain, say};
 use crate::campaign::{FINAL_BLOCKS, Forecast, device_name, forecast};
 use crate::plan::{
-    Against, Case, CommandChoice, KernelChoice, Objective, Phase, Plan, Question, WorkloadChoice,
-    sweep_variants,
+    Against, Cache, Case, CommandChoice, KernelChoice, Objective, Phase, Plan, Question,
+    WorkloadChoice, sweep_variants,
 };
 use crate::value::Nanoseconds;
 use serde_json::json;
@@ -130,6 +130,9 @@ fn heading(loaded: &Loaded) -> Vec<String> {
             percent(protocol.equivalence)
         ),
     );
+    if protocol.cache == Cache::Cold {
+        line("caches", "cold on a GPU, before every invocation".into());
+    }
     lines
 }
 

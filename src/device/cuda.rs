@@ -13,12 +13,12 @@ use crate::trial::{Ending, GpuReading, Timing};
 use crate::value::{Bytes, Nanoseconds};
 use cudarc::driver::sys::{self, CUdevice_attribute_enum as Attribute, CUresult};
 use cudarc::driver::{
-    CudaContext, CudaEvent, CudaFunction, CudaModule, CudaStream, DriverError, PinnedHostSlice,
-    result,
+    CudaContext, CudaEvent, CudaFunction, CudaGraph, CudaModule, CudaStream, DriverError,
+    PinnedHostSlice, result,
 };
 use cudarc::nvrtc::Ptx;
 use std::ffi::c_void;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 /// Opens the device of this index.
@@ -74,6 +74,17 @@ fn count() -> Result<u32, String> {
     }
 }
 
+/// The first driver whose graphs have everything that is called here: CUDA 12.0.
+const GRAPHS_SINCE: i32 = 12_000;
+
+/// 12040 is CUDA 12.4.
+fn driver_version() -> Result<i32, DriverError> {
+    let mut version = 0;
+    // SAFETY: only writes the number.
+    unsafe { sys::cuDriverGetVersion(&raw mut version) }.result()?;
+    Ok(version)
+}
+
 #[derive(Debug)]
 struct Cuda {
     context: Arc<CudaContext>,
@@ -83,6 +94,11 @@ struct Cuda {
     architecture: String,
     usage: Arc<Usage>,
     kernels: KernelCache,
+    /// What is overwritten where the cache is to be cold: made when it is asked for first, and not counted.
+    flushed: Mutex<Option<Buffer>>,
+    flushed_size: u64,
+    has_graphs: bool,
+    has_pool: bool,
     meter: Option<Meter>,
 }
 
@@ -96,6 +112,8 @@ struct Compiled {
 
 struct Allocation {
     context: Arc<CudaContext>,
+    /// The stream in whose order it came from the pool, and goes back; absent: it came from the device itself.
+    pooled: Option<Arc<CudaStream>>,
     pointer: sys::CUdeviceptr,
     size: u64,
     usage: Arc<Usage>,
@@ -104,11 +122,15 @@ struct Allocation {
 impl Drop for Allocation {
     fn drop(&mut self) {
         self.usage.give_back(self.size);
-        // SAFETY: allocated by this context and freed once; nothing of ours is queued any more, since every call waits.
+        // SAFETY: allocated by this context, in this way, and freed once; nothing of ours is queued any more, since every call
+        // waits.
         let _ = self
             .context
             .bind_to_thread()
-            .and_then(|()| unsafe { result::free_sync(self.pointer) });
+            .and_then(|()| match &self.pooled {
+                Some(stream) => unsafe { result::free_async(self.pointer, stream.cu_stream()) },
+                None => unsafe { result::free_sync(self.pointer) },
+            });
     }
 }
 
@@ -153,6 +175,22 @@ fn bus_of(context: &CudaContext) -> Result<String, DriverError> {
     ))
 }
 
+/// Lets the device's pool keep what is freed, so that the next variant's buffers cost no call of the operating system; up to a
+/// quarter of its memory, since kernels' code and stacks come from elsewhere and must find room. False: it has no pool.
+fn set_up_pool(context: &CudaContext) -> Result<bool, DriverError> {
+    if context.attribute(Attribute::CU_DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED)? == 0 {
+        return Ok(false);
+    }
+    let mut keeps = context.total_mem()? as u64 / 4;
+    let threshold = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
+    // SAFETY: the pool belongs to the device and is never destroyed; the attribute is an unsigned number of 64 bits.
+    unsafe {
+        let pool = result::device::get_default_mem_pool(context.cu_device())?;
+        result::mem_pool::set_attribute(pool, threshold, (&raw mut keeps).cast())?;
+    }
+    Ok(true)
+}
+
 impl Cuda {
     fn open(index: usize) -> Result<Cuda, DriverError> {
         let context = CudaContext::new(index)?;
@@ -170,7 +208,13 @@ impl Cuda {
             ),
             attribute(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?,
         );
+        let cache = attribute(Attribute::CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE)?;
         Ok(Cuda {
+            // A device whose pool cannot be set up allocates without.
+            has_pool: set_up_pool(&context).unwrap_or(false),
+            has_graphs: driver_version()? >= GRAPHS_SINCE,
+            flushed: Mutex::default(),
+            flushed_size: 2 * u64::try_from(cache).unwrap_or(0),
             stream: context.new_stream()?,
             architecture: format!("sm_{major}{minor}"),
             about,
@@ -200,6 +244,53 @@ impl Cuda {
         unsafe { result::memcpy_dtod_sync(to, from.pointer, from.size as usize) }
             .map_err(|e| ending(name, e))
     }
+
+    /// Allocates, and counts it in `usage`.
+    fn memory(&self, what: &str, size: u64, usage: &Arc<Usage>) -> Result<Buffer, Ending> {
+        self.context.bind_to_thread().map_err(|e| ending(what, e))?;
+        let bytes = usize::try_from(size).unwrap_or(usize::MAX);
+        let (pointer, pooled) = match self.from_pool(bytes) {
+            Some(pointer) => (pointer, Some(self.stream.clone())),
+            // SAFETY: plain allocation; the pointer is used within its size only.
+            None => match unsafe { result::malloc_sync(bytes) } {
+                Ok(pointer) => (pointer, None),
+                Err(error) => return Err(ending(what, error)),
+            },
+        };
+        usage.take(size);
+        Ok(Buffer(Arc::new(Allocation {
+            context: self.context.clone(),
+            pooled,
+            pointer,
+            size,
+            usage: usage.clone(),
+        })))
+    }
+
+    /// Absent where there is no pool or it has no room; what it kept has then been given back to the device.
+    fn from_pool(&self, bytes: usize) -> Option<sys::CUdeviceptr> {
+        if !self.has_pool {
+            return None;
+        }
+        // SAFETY: the pointer is used within its size only, and only after the wait, when any stream may use it.
+        let made = unsafe { result::malloc_async(self.stream.cu_stream(), bytes) };
+        // What was freed is back in the pool then, too.
+        let is_done = self.stream.synchronize();
+        match made {
+            Ok(pointer) => Some(pointer),
+            Err(_) => {
+                // SAFETY: the device's own pool, which is never destroyed.
+                let trim = || unsafe {
+                    let pool = result::device::get_default_mem_pool(self.context.cu_device())?;
+                    result::mem_pool::trim_to(pool, 0)
+                };
+                // Whether that made room, the plain allocation that follows says.
+                let _ = is_done.and_then(|()| trim());
+                None
+            }
+        }
+    }
+
     /// Everything of an action that does not change between invocations. `constants` are kernels whose arrays have been set.
     fn prepared(
         &self,
@@ -353,21 +444,8 @@ impl Gpu for Cuda {
     }
 
     fn allocate(&self, name: &str, size: u64) -> Result<Buffer, Ending> {
-        let size = size.max(1);
-        let what = format!("buffer `{name}` of {}", Bytes(size));
-        self.context
-            .bind_to_thread()
-            .map_err(|e| ending(&what, e))?;
-        let bytes = usize::try_from(size).unwrap_or(usize::MAX);
-        // SAFETY: plain allocation; the pointer is used within its size only.
-        let pointer = unsafe { result::malloc_sync(bytes) }.map_err(|e| ending(&what, e))?;
-        self.usage.take(size);
-        Ok(Buffer(Arc::new(Allocation {
-            context: self.context.clone(),
-            pointer,
-            size,
-            usage: self.usage.clone(),
-        })))
+        let what = format!("buffer `{name}` of {}", Bytes(size.max(1)));
+        self.memory(&what, size.max(1), &self.usage)
     }
 
     fn upload(&self, to: &Buffer, bytes: &[u8]) -> Result<(), Ending> {
@@ -443,7 +521,7 @@ impl Gpu for Cuda {
             }
         }
         let events: Result<Vec<CudaEvent>, Ending> = (0..=spans.len()).map(|_| event()).collect();
-        Ok(Box::new(Recorded {
+        let mut recorded = Recorded {
             copies: match spans.iter().any(|span| span.early.is_some()) {
                 true => Some(
                     self.context
@@ -462,7 +540,38 @@ impl Gpu for Cuda {
             events: events?,
             spans,
             leftover,
-        }))
+            graph: None,
+        };
+        if self.has_graphs {
+            recorded.graph = recorded.capture();
+        }
+        Ok(Box::new(recorded))
+    }
+
+    fn flush(&self) -> Result<Bytes, Ending> {
+        let size = self.flushed_size;
+        if size == 0 {
+            return Ok(Bytes(0));
+        }
+        let what = format!(
+            "{} to overwrite the cache with (protocol: {{cache: warm}} needs none)",
+            Bytes(size)
+        );
+        let mut kept = self.flushed.lock().unwrap_or_else(PoisonError::into_inner);
+        let buffer = match kept.take() {
+            Some(buffer) => buffer,
+            None => self.memory(&what, size, &Arc::default())?,
+        };
+        let pointer = allocation(&buffer).pointer;
+        *kept = Some(buffer);
+        self.context
+            .bind_to_thread()
+            .map_err(|e| ending(&what, e))?;
+        // SAFETY: the buffer is that long, and kept.
+        unsafe { result::memset_d8_async(pointer, 0, size as usize, self.stream.cu_stream()) }
+            .map_err(|e| ending(&what, e))?;
+        self.stream.synchronize().map_err(|e| ending(&what, e))?;
+        Ok(Bytes(size))
     }
 
     fn take_peak(&self) -> Bytes {
@@ -530,19 +639,80 @@ struct Recorded {
     /// Before each span and after the last.
     events: Vec<CudaEvent>,
     stages: usize,
+    graph: Option<Graph>,
 }
+
+/// All launches of a recording and the events between them, which the driver gets in one call. So the event before a launch is
+/// not left waiting for it: given one by one to an idle device, the first event is over some microseconds before the launch
+/// arrives, and these would be counted as the kernel's.
+struct Graph(CudaGraph);
+
+// SAFETY: a graph may be used by any thread, one at a time (CUDA driver API, "Graph object thread safety"); `run` has it alone.
+unsafe impl Send for Graph {}
 
 impl Recording for Recorded {
     fn run(&mut self) -> Result<Timing, Ending> {
         self.context
             .bind_to_thread()
             .map_err(|e| ending("launch", e))?;
+        if let Some(graph) = &self.graph {
+            match self.replay(graph) {
+                Ok(timing) => return Ok(timing),
+                // What is wrong with a kernel is said below, where the submission is plain and has names.
+                Err(_) => self.graph = None,
+            }
+        }
         let started = Instant::now();
         self.submit().map_err(|(what, e)| ending(&what, e))?;
         self.stream
             .synchronize()
             .map_err(|e| ending("the launch", e))?;
         let wall = Nanoseconds(started.elapsed().as_nanos() as f64);
+        self.timing(wall).map_err(|e| ending("events", e))
+    }
+}
+
+impl Recorded {
+    /// The graph of a recording that only launches; absent where the driver refuses it, and then everything is submitted one by
+    /// one. Uploads stay outside: some pass launches on another stream, and beside any copy a call costs nothing.
+    fn capture(&mut self) -> Option<Graph> {
+        if self.spans.iter().any(|span| span.is_upload) {
+            return None;
+        }
+        let stream = self.stream.clone();
+        stream
+            .begin_capture(sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL)
+            .ok()?;
+        let queued = self.submit_into_graph();
+        // The capture ends whatever came of it: nothing else could use the stream.
+        let graph = stream.end_capture(sys::CUgraphInstantiate_flags(0));
+        queued.ok()?;
+        let graph = graph.ok()??;
+        graph.upload().ok()?;
+        stream.synchronize().ok()?;
+        Some(Graph(graph))
+    }
+
+    fn submit_into_graph(&mut self) -> Result<(), (String, DriverError)> {
+        record_in_graph(&self.events[0], &self.stream)?;
+        for (span, event) in self.spans.iter_mut().zip(&self.events[1..]) {
+            for action in &mut span.actions {
+                action.submit(&self.stream)?;
+            }
+            record_in_graph(event, &self.stream)?;
+        }
+        Ok(())
+    }
+
+    fn replay(&self, graph: &Graph) -> Result<Timing, DriverError> {
+        let started = Instant::now();
+        graph.0.launch()?;
+        self.stream.synchronize()?;
+        self.timing(Nanoseconds(started.elapsed().as_nanos() as f64))
+    }
+
+    /// What the events say, once the stream has been waited for.
+    fn timing(&self, wall: Nanoseconds) -> Result<Timing, DriverError> {
         let mut timing = Timing {
             wall,
             device: None,
@@ -564,9 +734,7 @@ impl Recording for Recorded {
         }
         Ok(timing)
     }
-}
 
-impl Recorded {
     fn submit(&mut self) -> Result<(), (String, DriverError)> {
         let named = |e: DriverError| ("event".to_owned(), e);
         self.events[0].record(&self.stream).map_err(named)?;
@@ -660,7 +828,16 @@ fn span_of(spans: &[Span], step: usize) -> usize {
     ends.position(|end| step < end).unwrap_or(spans.len() - 1)
 }
 
-fn between(from: &CudaEvent, to: &CudaEvent) -> Result<Nanoseconds, Ending> {
-    let milliseconds = from.elapsed_ms(to).map_err(|e| ending("events", e))?;
-    Ok(Nanoseconds(f64::from(milliseconds) * 1e6))
+/// Makes the event part of the graph that is being captured. Recorded as usual it would only order what follows, and never have
+/// a time (CUDA driver API, cuEventRecordWithFlags).
+fn record_in_graph(event: &CudaEvent, stream: &CudaStream) -> Result<(), (String, DriverError)> {
+    let flag = sys::CUevent_record_flags_enum::CU_EVENT_RECORD_EXTERNAL as u32;
+    // SAFETY: both are alive, and of one context.
+    unsafe { sys::cuEventRecordWithFlags(event.cu_event(), stream.cu_stream(), flag) }
+        .result()
+        .map_err(|e| ("event".to_owned(), e))
+}
+
+fn between(from: &CudaEvent, to: &CudaEvent) -> Result<Nanoseconds, DriverError> {
+    Ok(Nanoseconds(f64::from(from.elapsed_ms(to)?) * 1e6))
 }

@@ -5,6 +5,8 @@ mod cuda;
 #[cfg(test)]
 pub(crate) mod emulated;
 mod host;
+#[cfg(test)]
+pub(crate) mod noting;
 mod nvml;
 pub mod nvrtc;
 mod webgpu;
@@ -194,6 +196,10 @@ pub trait Gpu: Send + Sync + std::fmt::Debug {
 
     /// Makes everything ready that does not change from one invocation to the next.
     fn record(&self, steps: &[Step]) -> Result<Box<dyn Recording>, Ending>;
+
+    /// Overwrites what its caches hold, with twice as much as they have room for, and waits. Returns how much that was: nothing
+    /// where it has no cache of its own.
+    fn flush(&self) -> Result<Bytes, Ending>;
 
     /// The largest sum of live allocations since this was asked last.
     fn take_peak(&self) -> Bytes;

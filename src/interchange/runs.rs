@@ -3,8 +3,8 @@
 use super::json::Json;
 use super::{Evaluation, Failure, Format, Recording, t4};
 use crate::plan::{
-    Accuracy, Case, Declaration, DeviceChoice, Keep, Limits, Objective, Phase, Plan, Protocol,
-    Question, Search, WarmUp, WorkloadChoice,
+    Accuracy, Cache, Case, Declaration, DeviceChoice, Keep, Limits, Objective, Phase, Plan,
+    Protocol, Question, Search, WarmUp, WorkloadChoice,
 };
 use crate::record::{
     Entry, Environment, Header, Imported, ImportedDetail, PhaseOutcome, Run, Store, StoreError,
@@ -196,6 +196,7 @@ fn protocol() -> Protocol {
         time_limit: Nanoseconds(0.0),
         trial_timeout: Nanoseconds(0.0),
         repetitions: None,
+        cache: Cache::Warm,
         seed: 0,
     }
 }

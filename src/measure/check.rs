@@ -142,7 +142,7 @@ fn steps(bench: &Bench, order: &CheckOrder, checked: &mut Checked) -> Result<(),
     // A build that an earlier worker made has its own time.
     checked.compile = Some(executable.build_time().unwrap_or(elapsed));
     executable.poison();
-    let (first, wall) = guard.guard(order.variant, || batch(executable.as_mut(), 1))?;
+    let (first, wall) = guard.guard(order.variant, || batch(executable.as_mut(), 1, None))?;
     if keeps_state {
         checked.host_peak = Some(counting.peak()).filter(|peak| peak.0 > 0);
         checked.resident_peak = memory::resident_peak();
@@ -167,7 +167,7 @@ fn steps(bench: &Bench, order: &CheckOrder, checked: &mut Checked) -> Result<(),
         if !keeps_state || spent > AGAIN_BELOW_NS {
             break;
         }
-        let (_, again) = guard.guard(order.variant, || batch(executable.as_mut(), 1))?;
+        let (_, again) = guard.guard(order.variant, || batch(executable.as_mut(), 1, None))?;
         (best, spent) = (best.min(again), spent + again);
         checked.invocation = Some(Nanoseconds(best));
     }

@@ -4,13 +4,15 @@
 mod check;
 mod conditions;
 pub mod memory;
+#[cfg(test)]
+mod tests;
 mod watchdog;
 
 pub use check::{CheckOrder, Checked, ExpectOrder, check, expect};
 pub use watchdog::Watchdog;
 
-use crate::device::Device;
-use crate::plan::WarmUp;
+use crate::device::{Device, Gpu};
+use crate::plan::{Cache, WarmUp};
 use crate::space::Configuration;
 use crate::trial::{Cell, Conditions, Ending, Invocation, Purpose, Sample, Timing, VariantId};
 use crate::value::Nanoseconds;
@@ -37,6 +39,8 @@ pub struct BlockOrder {
     pub warm_up_limit: Nanoseconds,
     /// Whether each sample's peak memory is counted (the objective needs it); counting costs time, so it is off otherwise.
     pub counts_memory: bool,
+    /// What a GPU's caches hold when a timed invocation starts.
+    pub cache: Cache,
     /// A worker may measure this many blocks before it is replaced.
     pub blocks_per_worker: u32,
 }
@@ -251,6 +255,10 @@ impl Bench {
         is_warm_up: bool,
     ) -> Result<Sample, Ending> {
         let keeps_state = self.workload.keeps_state();
+        let flushed = match (&self.device, order.cache) {
+            (Device::Gpu(gpu), Cache::Cold) => Some(&**gpu),
+            _ => None,
+        };
         let prepared = self
             .prepared
             .get_mut(&cell.variant)
@@ -266,9 +274,9 @@ impl Bench {
             });
         }
         if prepared.batch == 0 {
-            let (invocation, wall) = self
-                .watchdog
-                .guard(cell.variant, || batch(prepared.executable.as_mut(), 1))?;
+            let (invocation, wall) = self.watchdog.guard(cell.variant, || {
+                batch(prepared.executable.as_mut(), 1, flushed)
+            })?;
             prepared.batch = (SHORTEST_SAMPLE_NS / wall.max(1.0)).ceil().clamp(1.0, 1e6) as u32;
             if is_warm_up {
                 return Ok(Sample {
@@ -281,9 +289,9 @@ impl Bench {
         }
         let m = prepared.batch;
         let counting = order.counts_memory.then(memory::Counting::start);
-        let (mut invocation, _) = self
-            .watchdog
-            .guard(cell.variant, || batch(prepared.executable.as_mut(), m))?;
+        let (mut invocation, _) = self.watchdog.guard(cell.variant, || {
+            batch(prepared.executable.as_mut(), m, flushed)
+        })?;
         if let Some(counting) = counting {
             invocation.host_peak = Some(counting.peak());
         }
@@ -298,14 +306,23 @@ impl Bench {
 
 /// Runs `m` invocations between two readings of the clock; the result holds the means, and the wall time of one.
 ///
-/// Only the two clock readings and a call through a vtable stand between the kernel and a hand-written loop.
-fn batch(executable: &mut dyn Executable, m: u32) -> Result<(Invocation, f64), Ending> {
+/// Only the two clock readings and a call through a vtable stand between the kernel and a hand-written loop. What `flushed` does
+/// before each invocation is in no time, since an executable on a GPU keeps its own.
+fn batch(
+    executable: &mut dyn Executable,
+    m: u32,
+    flushed: Option<&dyn Gpu>,
+) -> Result<(Invocation, f64), Ending> {
     let mut total = Invocation::default();
     let keeps_time = executable.keeps_time();
+    let flushed = flushed.filter(|_| keeps_time);
+    let flush = || flushed.map_or(Ok(()), |gpu| gpu.flush().map(|_| ()));
+    flush()?;
     let started = Instant::now();
     let mut last = executable.run()?;
     for _ in 1..m {
         add(&mut total.timing, &last.timing);
+        flush()?;
         last = executable.run()?;
     }
     let elapsed = nanoseconds_since(started);

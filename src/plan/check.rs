@@ -4,8 +4,8 @@ use super::phases::phases;
 use super::reader::{Fields, Findings, scalar, text, texts};
 use super::tree::{Kind, Node};
 use super::{
-    Accuracy, Against, Case, Declaration, DeviceChoice, Limits, Objective, Phase, Plan, Protocol,
-    Question, WarmUp, WorkloadChoice, graph, kernel,
+    Accuracy, Against, Cache, Case, Declaration, DeviceChoice, Limits, Objective, Phase, Plan,
+    Protocol, Question, WarmUp, WorkloadChoice, graph, kernel,
 };
 use crate::accuracy::METRICS;
 use crate::diagnostic::{Diagnostic, Origin};
@@ -36,6 +36,7 @@ pub(super) const PROTOCOL_KEYS: &[&str] = &[
     "time_limit",
     "trial_timeout",
     "repetitions",
+    "cache",
     "seed",
 ];
 pub(super) const BLOCKS_KEYS: &[&str] = &["min", "max"];
@@ -100,7 +101,7 @@ fn plan(tree: &Node, known: &Known<'_>, findings: &mut Findings) -> Option<(Plan
     }
     let baseline = baseline(baseline_node, &declaration, findings);
     let metrics = metrics(&choice, &declaration);
-    let protocol = fields
+    let mut protocol = fields
         .get("protocol")
         .map_or_else(default_protocol, |node| protocol(node, findings));
     let objective = objective(&fields, &choice, findings);
@@ -128,6 +129,9 @@ fn plan(tree: &Node, known: &Known<'_>, findings: &mut Findings) -> Option<(Plan
         auto.for_each(|device| *device = gpu);
     }
     let cases = cases(&fields, &devices, &problem, &declaration, findings);
+    let is_on_gpu = |case: &Case| !matches!(case.device, DeviceChoice::Auto | DeviceChoice::Cpu);
+    let has_gpu = cases.iter().any(is_on_gpu) && !matches!(choice, WorkloadChoice::Command(_));
+    protocol.cache = cache(fields.get("protocol"), has_gpu, findings);
     let title = fields
         .text("title", findings)
         .unwrap_or_else(|| name.clone());
@@ -414,6 +418,7 @@ pub(super) fn default_protocol() -> Protocol {
         time_limit: Nanoseconds(600e9),
         trial_timeout: Nanoseconds(60e9),
         repetitions: None,
+        cache: Cache::Warm,
         seed: 1,
     }
 }
@@ -499,6 +504,37 @@ fn protocol(node: &Node, findings: &mut Findings) -> Protocol {
         .whole("seed", 0..=i64::MAX, findings)
         .map_or(protocol.seed, |n| n as u64);
     protocol
+}
+
+/// Cold where there is a GPU, unless the plan says otherwise.
+fn cache(protocol: Option<&Node>, has_gpu: bool, findings: &mut Findings) -> Cache {
+    let usual = match has_gpu {
+        true => Cache::Cold,
+        false => Cache::Warm,
+    };
+    // What is wrong with its other keys was found when they were read.
+    let fields = protocol
+        .map(|node| Fields::of(node, "`protocol`", PROTOCOL_KEYS, &mut Findings::default()));
+    let Some(node) = fields.as_ref().and_then(|fields| fields.get("cache")) else {
+        return usual;
+    };
+    match text(node, "cache", findings).as_deref() {
+        Some("cold") if !has_gpu => {
+            findings.add(
+                &node.origin,
+                "`cache: cold` has no effect: nothing in this plan runs on a GPU",
+                "caches are overwritten on GPUs; leave it out, or choose device: wgpu or cuda",
+            );
+            usual
+        }
+        Some("cold") => Cache::Cold,
+        Some("warm") => Cache::Warm,
+        Some(word) => {
+            findings.unknown(&node.origin, "state of the caches", word, &["cold", "warm"]);
+            usual
+        }
+        None => usual,
+    }
 }
 
 /// Names in `after` and `combine`, cycles, contradictory parents; then sorts the phases.

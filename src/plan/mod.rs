@@ -327,7 +327,21 @@ pub struct Protocol {
     pub trial_timeout: Nanoseconds,
     /// Samples a cell; absent: 3 if an invocation lasts under 100 ms, else 1.
     pub repetitions: Option<u32>,
+    /// Records from before this was asked were measured warm.
+    #[serde(default)]
+    pub cache: Cache,
     pub seed: u64,
+}
+
+/// What a GPU's caches hold when a timed invocation starts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cache {
+    /// Nothing of the workload: they are overwritten before every invocation, outside of its time.
+    Cold,
+    /// What the invocation before left; of the host always.
+    #[default]
+    Warm,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -238,6 +238,9 @@ pub(super) struct Protocol {
     trial_timeout: Option<Quantity>,
     /// Samples a cell.
     repetitions: Option<u32>,
+    /// cold (the default on a GPU: its caches are overwritten before every timed invocation, outside of its time) or warm (what
+    /// the invocation before left, as always on the processor).
+    cache: Option<String>,
     seed: Option<u64>,
 }
 

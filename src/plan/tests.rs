@@ -322,6 +322,19 @@ const WRONG: &[Wrong] = &[
         "",
     ),
     ("time_limit: 1m", "seed: -4", "whole number from 0", ""),
+    (
+        "time_limit: 1m",
+        "cache: cold",
+        "`cache: cold` has no effect: nothing in this plan runs on a GPU",
+        "choose device: wgpu or cuda",
+    ),
+    (
+        "time_limit: 1m",
+        "cache: wram",
+        "unknown state of the caches `wram`",
+        "did you mean `warm`?",
+    ),
+    ("time_limit: 1m", "cache: [cold]", "`cache` must be", ""),
     ("time_limit: 1m", "warmup: [1]", "`warmup` must be auto", ""),
     (
         "time_limit: 1m",
@@ -782,6 +795,32 @@ fn a_phase_may_ask_what_another_output_would_cost() {
         [("rel_l2".to_owned(), 0.5), ("max_abs".to_owned(), 2.0)]
     );
     assert_eq!(limits("tiles"), [("rel_l2".to_owned(), 1e-3)]);
+}
+
+#[test]
+fn caches_are_cold_on_a_gpu_unless_the_plan_says_warm() {
+    let cache = |overrides: &[(&str, &str)]| {
+        let parsed = parse_with(GOOD.as_bytes(), overrides).unwrap();
+        parsed.plan.protocol.cache
+    };
+    assert_eq!(cache(&[]), Cache::Warm);
+    assert_eq!(cache(&[("protocol.cache", "warm")]), Cache::Warm);
+    for device in ["wgpu", "cuda:1", "[cpu, wgpu]"] {
+        let on = ("device", device);
+        assert_eq!(cache(&[on]), Cache::Cold, "{device}");
+        assert_eq!(cache(&[on, ("protocol.cache", "cold")]), Cache::Cold);
+        assert_eq!(cache(&[on, ("protocol.cache", "warm")]), Cache::Warm);
+    }
+}
+
+#[test]
+fn a_record_from_before_the_caches_were_asked_for_was_measured_warm() {
+    let plan = parse_with(GOOD.as_bytes(), &[("device", "wgpu")]).unwrap();
+    let mut record = serde_json::to_value(plan.plan.protocol).unwrap();
+    assert_eq!(record["cache"], "cold");
+    record.as_object_mut().unwrap().remove("cache");
+    let read: Protocol = serde_json::from_value(record).unwrap();
+    assert_eq!(read.cache, Cache::Warm);
 }
 
 #[test]

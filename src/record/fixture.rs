@@ -3,8 +3,8 @@ use super::{
     CriterionOutcome, CriterionState, Entry, Environment, Final, Git, Header, PhaseOutcome, Trial,
 };
 use crate::plan::{
-    Accuracy, Case, CommandChoice, Declaration, DeclaredMetric, DeviceChoice, Limits, MetricSource,
-    Objective, Plan, Protocol, WarmUp, WorkloadChoice,
+    Accuracy, Cache, Case, CommandChoice, Declaration, DeclaredMetric, DeviceChoice, Limits,
+    MetricSource, Objective, Plan, Protocol, WarmUp, WorkloadChoice,
 };
 use crate::space::Configuration;
 use crate::stats::Comparison;
@@ -43,6 +43,7 @@ pub(super) fn header() -> Header {
                 time_limit: Nanoseconds(6e11),
                 trial_timeout: Nanoseconds(6e10),
                 repetitions: None,
+                cache: Cache::Warm,
                 seed: 1,
             },
             baseline: configuration(1),

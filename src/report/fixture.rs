@@ -5,8 +5,8 @@ mod search;
 pub(super) use search::{TUNE, searched};
 
 use crate::plan::{
-    Accuracy, Case, CommandChoice, Criterion, Declaration, DeviceChoice, Hypothesis, Keep, Limits,
-    NamedVariant, Objective, Phase, Plan, Protocol, Question, Relation, Search, WarmUp,
+    Accuracy, Cache, Case, CommandChoice, Criterion, Declaration, DeviceChoice, Hypothesis, Keep,
+    Limits, NamedVariant, Objective, Phase, Plan, Protocol, Question, Relation, Search, WarmUp,
     WorkloadChoice,
 };
 use crate::record::{
@@ -725,6 +725,7 @@ fn plan(phases: Vec<Phase>) -> Plan {
             time_limit: Nanoseconds(6e11),
             trial_timeout: Nanoseconds(6e10),
             repetitions: None,
+            cache: Cache::Warm,
             seed: 1,
         },
         baseline: configuration(64, "f32"),

@@ -86,7 +86,8 @@ pub trait Executable {
         Vec::new()
     }
 
-    /// Whether its own wall time is to be taken, since `run` does more than what is timed: a GPU's timestamps are read back.
+    /// Whether its own wall time is to be taken, since `run` does more than what is timed: a GPU's timestamps are read back, its
+    /// caches overwritten between invocations. So it is of everything that runs on a GPU.
     fn keeps_time(&self) -> bool {
         false
     }

@@ -191,6 +191,10 @@ extern \"C\" void start_kernel(const unsigned *grid, const unsigned *block, void
         }))
     }
 
+    fn flush(&self) -> Result<Bytes, Ending> {
+        Ok(Bytes(0))
+    }
+
     fn take_peak(&self) -> Bytes {
         self.usage.take_peak()
     }

@@ -1,4 +1,5 @@
 //! What it takes to run this again.
+use crate::plan::{Cache, DeviceChoice, Plan, WorkloadChoice};
 use crate::record::{Environment, Run};
 use crate::report::{Piece, Row, columns};
 use crate::value::Bytes;
@@ -103,7 +104,42 @@ fn rows(run: &Run) -> Vec<(&'static str, String)> {
         ("Toolchain", known(&environment.toolchain, "")),
     ];
     rows.extend(lists.into_iter().filter(|(_, text)| !text.is_empty()));
+    rows.extend(cache_state(plan).map(|state| ("Cache state", state)));
     rows
+}
+
+/// What the caches held when a timed invocation started. Of a command nobody can say.
+fn cache_state(plan: &Plan) -> Option<String> {
+    if matches!(plan.workload, WorkloadChoice::Command(_)) {
+        return None;
+    }
+    let is_on_gpu = |device| matches!(device, DeviceChoice::Wgpu(_) | DeviceChoice::Cuda(_));
+    let gpus = (plan.cases.iter()).filter(|case| is_on_gpu(case.device));
+    let warm = "warm: what the invocation before left";
+    if plan.protocol.cache == Cache::Warm || gpus.clone().count() == 0 {
+        return Some(warm.into());
+    }
+    let mut how = vec![];
+    if gpus
+        .clone()
+        .any(|case| matches!(case.device, DeviceChoice::Cuda(_)))
+    {
+        how.push("twice the L2 cache through CUDA");
+    }
+    if gpus
+        .clone()
+        .any(|case| matches!(case.device, DeviceChoice::Wgpu(_)))
+    {
+        how.push("64 MiB through wgpu, nothing of an adapter in software");
+    }
+    let host = match gpus.count() < plan.cases.len() {
+        true => format!("; on the processor {warm}"),
+        false => String::new(),
+    };
+    Some(format!(
+        "cold on the GPU: overwritten before every timed invocation ({}){host}",
+        how.join("; ")
+    ))
 }
 
 fn commit(environment: &Environment) -> String {

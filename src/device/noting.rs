@@ -1,0 +1,72 @@
+//! A GPU that computes nothing and notes what is asked of it, for tests of what stands around invocations.
+use super::{Buffer, Gpu, Kernel, KernelCache, Language, Recording, Source, Step};
+use crate::trial::Ending;
+use crate::value::Bytes;
+use std::sync::{Mutex, PoisonError};
+
+#[derive(Debug, Default)]
+pub(crate) struct Noting {
+    kernels: KernelCache,
+    notes: Mutex<Vec<&'static str>>,
+}
+
+impl Noting {
+    pub(crate) fn note(&self, what: &'static str) {
+        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        notes.push(what);
+    }
+
+    /// What was noted since this was asked last.
+    pub(crate) fn take_notes(&self) -> Vec<&'static str> {
+        std::mem::take(&mut *self.notes.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+const SILENT: &str = "computes nothing";
+
+impl Gpu for Noting {
+    fn about(&self) -> String {
+        SILENT.into()
+    }
+
+    fn language(&self) -> Language {
+        Language::Wgsl
+    }
+
+    fn build(&self, _source: &Source<'_>) -> Result<Kernel, Ending> {
+        unreachable!("{SILENT}")
+    }
+
+    fn cache(&self) -> &KernelCache {
+        &self.kernels
+    }
+
+    fn attributes(&self, _kernel: &Kernel) -> Vec<(String, f64)> {
+        vec![]
+    }
+
+    fn allocate(&self, _name: &str, _size: u64) -> Result<Buffer, Ending> {
+        unreachable!("{SILENT}")
+    }
+
+    fn upload(&self, _to: &Buffer, _bytes: &[u8]) -> Result<(), Ending> {
+        unreachable!("{SILENT}")
+    }
+
+    fn download(&self, _from: &Buffer, _size: u64) -> Result<Vec<u8>, Ending> {
+        unreachable!("{SILENT}")
+    }
+
+    fn record(&self, _steps: &[Step]) -> Result<Box<dyn Recording>, Ending> {
+        unreachable!("{SILENT}")
+    }
+
+    fn flush(&self) -> Result<Bytes, Ending> {
+        self.note("flush");
+        Ok(Bytes(1))
+    }
+
+    fn take_peak(&self) -> Bytes {
+        Bytes(0)
+    }
+}

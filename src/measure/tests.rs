@@ -1,0 +1,110 @@
+//! What stands around timed invocations on a GPU: its caches are overwritten.
+use super::*;
+use crate::array::Array;
+use crate::device::noting::Noting;
+use crate::trial::Work;
+use std::sync::Arc;
+
+const NANOSECONDS: f64 = 3e5;
+
+struct Toy(Arc<Noting>);
+
+impl Workload for Toy {
+    fn prepare(&self, _: &Device, _: &Configuration) -> Result<Box<dyn Executable>, Ending> {
+        Ok(Box::new(Toy(self.0.clone())))
+    }
+
+    fn exact(&self, _: &Device, _: &Configuration) -> Result<Option<Array>, Ending> {
+        Ok(None)
+    }
+
+    fn work(&self, _: &Configuration) -> Option<Work> {
+        None
+    }
+}
+
+impl Executable for Toy {
+    fn run(&mut self) -> Result<Invocation, Ending> {
+        self.0.note("run");
+        Ok(Invocation {
+            timing: Timing {
+                wall: Nanoseconds(NANOSECONDS),
+                ..Timing::default()
+            },
+            ..Invocation::default()
+        })
+    }
+
+    fn output(&mut self) -> Result<Option<Array>, Ending> {
+        Ok(None)
+    }
+
+    fn keeps_time(&self) -> bool {
+        true
+    }
+}
+
+#[derive(Default)]
+struct Cells(Vec<Cell>);
+
+impl Listener for Cells {
+    fn cell_starts(&mut self, _variant: VariantId) {}
+
+    fn cell_ends(&mut self, cell: Cell) {
+        self.0.push(cell);
+    }
+}
+
+fn order(cache: Cache) -> BlockOrder {
+    BlockOrder {
+        index: 0,
+        purpose: Purpose::Screen,
+        cells: vec![CellOrder {
+            variant: VariantId::REFERENCE,
+            configuration: Configuration::new(vec![]),
+        }],
+        repetitions: 2,
+        warm_up: WarmUp::Invocations(1),
+        warm_up_limit: Nanoseconds(1e9),
+        counts_memory: false,
+        cache,
+        blocks_per_worker: 1,
+    }
+}
+
+/// The samples that are no warm-up, and what the GPU noted.
+fn measured(gpu: &Arc<Noting>, order: &BlockOrder) -> (Vec<Sample>, Vec<&'static str>) {
+    let watchdog = Watchdog::new(Nanoseconds(60e9), |_| {});
+    let device = Device::Gpu(gpu.clone());
+    let mut bench = Bench::new(Box::new(Toy(gpu.clone())), device, watchdog);
+    let mut cells = Cells::default();
+    bench.block(order, &mut cells);
+    let samples = cells.0.into_iter().flat_map(|cell| cell.samples);
+    let compared = samples.filter(|sample| !sample.is_warm_up).collect();
+    (compared, gpu.take_notes())
+}
+
+#[test]
+fn cold_caches_are_overwritten_before_each_invocation_of_a_batch_and_in_no_time() {
+    let gpu = Arc::new(Noting::default());
+    let (samples, notes) = measured(&gpu, &order(Cache::Cold));
+    assert_eq!(samples.len(), 2);
+    for sample in samples {
+        // 1 ms over 0.3 ms.
+        assert_eq!(sample.batch, 4);
+        assert_eq!(sample.invocation.timing.wall.0, NANOSECONDS);
+    }
+    assert!(notes.len() >= 2 * (4 + 4), "{notes:?}");
+    assert!(
+        notes.chunks(2).all(|pair| pair == ["flush", "run"]),
+        "{notes:?}"
+    );
+}
+
+#[test]
+fn warm_caches_are_left_alone() {
+    let gpu = Arc::new(Noting::default());
+    let (samples, notes) = measured(&gpu, &order(Cache::Warm));
+    assert_eq!(samples.len(), 2);
+    assert!(notes.iter().all(|note| *note == "run"), "{notes:?}");
+}
