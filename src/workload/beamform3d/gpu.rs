@@ -515,6 +515,8 @@ pub(super) fn prepare(
     let chunks = chunks(geometry, settings);
     let size = |tile: &Tile| tile.x.len() * tile.y.len() * tile.z.len();
     let largest = chunks.iter().map(size).max().unwrap_or(0);
+    // The peak is this variant's, and not that of one before it.
+    gpu.take_peak();
     let memory = Memory::new(gpu, shared, settings, &constants, largest)?;
     let mut boxes = vec![];
     for tile in &chunks {

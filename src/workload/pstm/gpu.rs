@@ -280,6 +280,8 @@ pub(super) fn prepare<T: Sample>(
             ),
         });
     }
+    // The peak is this variant's, and not that of one before it.
+    gpu.take_peak();
     let velocities: &[f32] = match settings.imaging.velocity {
         Lookup::CentrePillar => &scene.velocity.pillar,
         _ => &scene.velocity.cube,
