@@ -89,6 +89,14 @@ impl Settings {
                 "lookup=window is written for phase=factored, interp=linear and the receivers' table",
             ),
             s if s.prefetch == Prefetch::NextTransmit
+                && (s.loop_order != LoopOrder::Ptr || s.transmit_block == Some(1)) =>
+            {
+                no("no-op: with one transmit a block there is no next one to fetch")
+            }
+            s if s.patch != [4, 4] && scene.shape.contains(&1) => {
+                no("no-op: points on a line have one patch, sixteen in their order")
+            }
+            s if s.prefetch == Prefetch::NextTransmit
                 && (!matches!(s.reduce, Reduce::Rx | Reduce::Both) || s.hoist != Hoist::Both) =>
             {
                 no(

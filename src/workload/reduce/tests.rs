@@ -457,6 +457,47 @@ fn a_cube_that_does_not_fit_is_over_the_limit() {
 }
 
 #[test]
+fn knobs_without_an_effect_are_refused_with_the_reason() {
+    let workload = beamformer("tiny", &[]);
+    for (form, word) in [
+        ("unroll=2", "reduce=none"),
+        ("reduce=tx unroll=16", "unroll=9"),
+        ("reduce=rx unroll=3", "compiled ahead"),
+        ("reduce=rx+tx chunk=256", "task_points"),
+        ("chunk=1024", "chunk=-1"),
+        ("transmit_block=9", "transmit_block=-1"),
+        ("receiver_block=16", "receiver_block=-1"),
+        ("loop_order=tpr transmit_block=3", "loop_order"),
+        (
+            "reduce=rx loop_order=tpr prefetch=next_transmit",
+            "no next one",
+        ),
+        (
+            "reduce=rx transmit_block=1 prefetch=next_transmit",
+            "no next one",
+        ),
+        ("reduce=tx prefetch=next_transmit", "next_transmit"),
+        ("reduce=rx remainder=rolled", "remainder"),
+        ("sincos=builtin", "GPU"),
+        ("prefetch=double_buffer", "GPU"),
+        ("simd=portable lookup=window phase=factored", "AVX-512"),
+    ] {
+        match run(&workload, form) {
+            Err(Ending::Unsupported { reason }) => {
+                assert!(reason.contains(word), "{form}: {reason}")
+            }
+            other => panic!("{form}: {other:?}"),
+        }
+    }
+    let line = beamformer("tiny", &[("nz", 1)]);
+    assert!(matches!(
+        run(&line, "patch=8x2"),
+        Err(Ending::Unsupported { .. })
+    ));
+    assert!(rel_l2(&run(&line, "").unwrap(), &exact(&line, &PLAIN)) < 5e-6);
+}
+
+#[test]
 fn problems_that_make_no_sense_are_refused_by_key() {
     let text = |v: &str| Value::Text(v.into());
     for (key, value, word) in [
