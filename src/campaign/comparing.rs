@@ -150,6 +150,7 @@ impl Board<'_, '_> {
             warm_up: self.plan.protocol.warm_up,
             warm_up_limit: Nanoseconds(limit),
             counts_memory: self.plan.objective == Objective::PeakMemory,
+            counts_energy: self.plan.objective == Objective::Energy,
             cache: self.plan.protocol.cache,
             // A race claims nothing, so one process may do; each would have to be warmed up.
             blocks_per_worker: match purpose {

@@ -4,7 +4,7 @@ use super::comparing::{Board, RACE_ABOVE, Series, TICK};
 use super::phase::Roster;
 use super::searching::Searched;
 use super::variants::Candidate;
-use crate::plan::{Phase, Plan, Protocol, Question};
+use crate::plan::{ENERGY_SAMPLE_NS, Objective, Phase, Plan, Protocol, Question};
 use crate::stats::{self, Comparison, Contender, Schedule, Warning};
 use crate::trial::{Ending, Purpose, VariantId, Verdict};
 use crate::value::Nanoseconds;
@@ -150,10 +150,14 @@ impl Budget {
     ) -> Budget {
         let protocol = &board.plan.protocol;
         let left = (protocol.time_limit.0 - board.elapsed.0).max(0.0);
+        let shortest = match board.plan.objective {
+            Objective::Energy => ENERGY_SAMPLE_NS,
+            _ => 0.0,
+        };
         let cells: Vec<f64> = live
             .iter()
             .map(|id| roster.checks[id.0 as usize].invocation)
-            .map(|time| f64::from(board.repetitions) * time.map_or(0.0, |t| t.0))
+            .map(|time| f64::from(board.repetitions) * time.map_or(0.0, |t| t.0).max(shortest))
             .collect();
         // The confirmation needs its share, but never more than half of what is left. Only what is faster than the reference is
         // confirmed, together with a runner-up.

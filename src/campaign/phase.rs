@@ -303,6 +303,10 @@ impl<'a> Desk<'a> {
             let message = "this device tells no time of its own; use objective: runtime";
             return Some((Verdict::Unsupported, message.into()));
         }
+        if self.plan.objective == Objective::Energy && !checked.counts_energy {
+            let message = "this device counts no energy (NVIDIA GPUs since Volta do, through CUDA and NVML); use objective: runtime";
+            return Some((Verdict::Unsupported, message.into()));
+        }
         for (name, limit) in self.plan.accuracy_limits(phase) {
             let Some((_, value)) = checked.accuracy.iter().find(|(n, _)| n == name) else {
                 continue;
@@ -564,6 +568,8 @@ fn samples_of(
 /// 3 if an invocation lasts under 100 ms, else 1; or what the plan or the calibration says.
 fn repetitions(header: &Header, reference: &Checked) -> u32 {
     let by_time = match reference.invocation {
+        // Its samples are long, however short an invocation is.
+        _ if header.plan.objective == Objective::Energy => 1,
         Some(time) if time.0 < REPEATED_BELOW_NS => 3,
         _ => 1,
     };

@@ -166,6 +166,7 @@ fn side_by_side(
             warm_up: plan.protocol.warm_up,
             warm_up_limit: Nanoseconds(5e9),
             counts_memory: plan.objective == Objective::PeakMemory,
+            counts_energy: plan.objective == Objective::Energy,
             cache: plan.protocol.cache,
             blocks_per_worker: (blocks / 5).max(1),
         };

@@ -249,7 +249,7 @@ impl Cuda {
     fn memory(&self, what: &str, size: u64, usage: &Arc<Usage>) -> Result<Buffer, Ending> {
         self.context.bind_to_thread().map_err(|e| ending(what, e))?;
         let bytes = usize::try_from(size).unwrap_or(usize::MAX);
-        let (pointer, pooled) = match self.from_pool(bytes) {
+        let (pointer, pooled) = match self.pooled(bytes) {
             Some(pointer) => (pointer, Some(self.stream.clone())),
             // SAFETY: plain allocation; the pointer is used within its size only.
             None => match unsafe { result::malloc_sync(bytes) } {
@@ -268,7 +268,7 @@ impl Cuda {
     }
 
     /// Absent where there is no pool or it has no room; what it kept has then been given back to the device.
-    fn from_pool(&self, bytes: usize) -> Option<sys::CUdeviceptr> {
+    fn pooled(&self, bytes: usize) -> Option<sys::CUdeviceptr> {
         if !self.has_pool {
             return None;
         }

@@ -1,6 +1,6 @@
 //! A GPU that computes nothing and notes what is asked of it, for tests of what stands around invocations.
 use super::{Buffer, Gpu, Kernel, KernelCache, Language, Recording, Source, Step};
-use crate::trial::Ending;
+use crate::trial::{Ending, GpuReading};
 use crate::value::Bytes;
 use std::sync::{Mutex, PoisonError};
 
@@ -8,6 +8,8 @@ use std::sync::{Mutex, PoisonError};
 pub(crate) struct Noting {
     kernels: KernelCache,
     notes: Mutex<Vec<&'static str>>,
+    /// What its counter of energy reads; absent: it has none.
+    joules: Mutex<Option<f64>>,
 }
 
 impl Noting {
@@ -19,6 +21,12 @@ impl Noting {
     /// What was noted since this was asked last.
     pub(crate) fn take_notes(&self) -> Vec<&'static str> {
         std::mem::take(&mut *self.notes.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Lets its counter of energy go on; the first time, it has one from then on.
+    pub(crate) fn use_energy(&self, joules: f64) {
+        let mut all = self.joules.lock().unwrap_or_else(PoisonError::into_inner);
+        *all.get_or_insert(1e3) += joules;
     }
 }
 
@@ -68,5 +76,13 @@ impl Gpu for Noting {
 
     fn take_peak(&self) -> Bytes {
         Bytes(0)
+    }
+
+    fn reading(&self) -> Option<GpuReading> {
+        let joules = *self.joules.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(GpuReading {
+            joules,
+            ..GpuReading::default()
+        })
     }
 }

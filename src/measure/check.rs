@@ -1,6 +1,6 @@
 //! The check of one variant: compile it, run it on a poisoned output, compare the output, read the peaks. Apart from the timed
 //! blocks, since counting memory and reading outputs back cost time that no sample may contain.
-use super::{Bench, batch, memory, nanoseconds_since};
+use super::{Bench, batch, joules, memory, nanoseconds_since};
 use crate::accuracy::METRICS;
 use crate::array::Array;
 use crate::plan::Against;
@@ -53,6 +53,9 @@ pub struct Checked {
     /// By the device's own timestamps, of the first invocation; absent where it has none.
     #[serde(default)]
     pub device_time: Option<Nanoseconds>,
+    /// Whether the device has a counter of energy.
+    #[serde(default)]
+    pub counts_energy: bool,
     /// Of the executable, as a compiler tells.
     #[serde(default)]
     pub attributes: Vec<(String, f64)>,
@@ -72,6 +75,7 @@ impl Checked {
             host_peak: None,
             device_peak: None,
             device_time: None,
+            counts_energy: false,
             attributes: vec![],
             resident_peak: None,
             pictures: vec![],
@@ -152,6 +156,7 @@ fn steps(bench: &Bench, order: &CheckOrder, checked: &mut Checked) -> Result<(),
     drop(counting);
     checked.device_peak = Some(executable.device_peak()).filter(|peak| peak.0 > 0);
     checked.device_time = first.timing.device;
+    checked.counts_energy = joules(&bench.device).is_some();
     checked.attributes = executable.attributes();
     checked.work = bench.workload.work(&order.configuration);
     checked.invocation = Some(if keeps_state {

@@ -12,7 +12,7 @@ pub use check::{CheckOrder, Checked, ExpectOrder, check, expect};
 pub use watchdog::Watchdog;
 
 use crate::device::{Device, Gpu};
-use crate::plan::{Cache, WarmUp};
+use crate::plan::{Cache, ENERGY_SAMPLE_NS, WarmUp};
 use crate::space::Configuration;
 use crate::trial::{Cell, Conditions, Ending, Invocation, Purpose, Sample, Timing, VariantId};
 use crate::value::Nanoseconds;
@@ -39,6 +39,8 @@ pub struct BlockOrder {
     pub warm_up_limit: Nanoseconds,
     /// Whether each sample's peak memory is counted (the objective needs it); counting costs time, so it is off otherwise.
     pub counts_memory: bool,
+    /// Whether each sample's energy is read (the objective needs it); its samples are long, so they are not otherwise.
+    pub counts_energy: bool,
     /// What a GPU's caches hold when a timed invocation starts.
     pub cache: Cache,
     /// A worker may measure this many blocks before it is replaced.
@@ -277,7 +279,11 @@ impl Bench {
             let (invocation, wall) = self.watchdog.guard(cell.variant, || {
                 batch(prepared.executable.as_mut(), 1, flushed)
             })?;
-            prepared.batch = (SHORTEST_SAMPLE_NS / wall.max(1.0)).ceil().clamp(1.0, 1e6) as u32;
+            let shortest = match order.counts_energy {
+                true => ENERGY_SAMPLE_NS,
+                false => SHORTEST_SAMPLE_NS,
+            };
+            prepared.batch = (shortest / wall.max(1.0)).ceil().clamp(1.0, 1e6) as u32;
             if is_warm_up {
                 return Ok(Sample {
                     invocation,
@@ -289,18 +295,29 @@ impl Bench {
         }
         let m = prepared.batch;
         let counting = order.counts_memory.then(memory::Counting::start);
+        let before = order.counts_energy.then(|| joules(&self.device)).flatten();
         let (mut invocation, _) = self.watchdog.guard(cell.variant, || {
             batch(prepared.executable.as_mut(), m, flushed)
         })?;
         if let Some(counting) = counting {
             invocation.host_peak = Some(counting.peak());
         }
+        let used = before.and_then(|before| Some(joules(&self.device)? - before));
+        invocation.joules = used.map(|joules| joules / f64::from(m));
         Ok(Sample {
             invocation,
             started_at,
             batch: m,
             is_warm_up,
         })
+    }
+}
+
+/// What the device's counter of energy reads.
+fn joules(device: &Device) -> Option<f64> {
+    match device {
+        Device::Host => None,
+        Device::Gpu(gpu) => gpu.reading()?.joules,
     }
 }
 

@@ -1,11 +1,13 @@
-//! What stands around timed invocations on a GPU: its caches are overwritten.
+//! What stands around timed invocations on a GPU: its caches are overwritten, its energy is read.
 use super::*;
 use crate::array::Array;
 use crate::device::noting::Noting;
 use crate::trial::Work;
 use std::sync::Arc;
 
+/// Of one invocation.
 const NANOSECONDS: f64 = 3e5;
+const JOULES: f64 = 0.25;
 
 struct Toy(Arc<Noting>);
 
@@ -26,6 +28,7 @@ impl Workload for Toy {
 impl Executable for Toy {
     fn run(&mut self) -> Result<Invocation, Ending> {
         self.0.note("run");
+        self.0.use_energy(JOULES);
         Ok(Invocation {
             timing: Timing {
                 wall: Nanoseconds(NANOSECONDS),
@@ -67,6 +70,7 @@ fn order(cache: Cache) -> BlockOrder {
         warm_up: WarmUp::Invocations(1),
         warm_up_limit: Nanoseconds(1e9),
         counts_memory: false,
+        counts_energy: false,
         cache,
         blocks_per_worker: 1,
     }
@@ -107,4 +111,27 @@ fn warm_caches_are_left_alone() {
     let (samples, notes) = measured(&gpu, &order(Cache::Warm));
     assert_eq!(samples.len(), 2);
     assert!(notes.iter().all(|note| *note == "run"), "{notes:?}");
+}
+
+#[test]
+fn energy_is_read_over_a_sample_that_the_counter_can_resolve() {
+    let gpu = Arc::new(Noting::default());
+    let energy = BlockOrder {
+        counts_energy: true,
+        ..order(Cache::Warm)
+    };
+    let (samples, _) = measured(&gpu, &energy);
+    assert_eq!(samples.len(), 2);
+    for sample in samples {
+        assert!(f64::from(sample.batch) * NANOSECONDS >= ENERGY_SAMPLE_NS);
+        assert_eq!(sample.invocation.joules, Some(JOULES));
+    }
+}
+
+#[test]
+fn energy_is_not_read_where_another_quantity_is_minimized() {
+    let gpu = Arc::new(Noting::default());
+    let (samples, _) = measured(&gpu, &order(Cache::Warm));
+    let mut all = samples.iter().map(|sample| sample.invocation.joules);
+    assert!(all.all(|joules| joules.is_none()));
 }

@@ -4,8 +4,8 @@ use super::phases::phases;
 use super::reader::{Fields, Findings, scalar, text, texts};
 use super::tree::{Kind, Node};
 use super::{
-    Accuracy, Against, Cache, Case, Declaration, DeviceChoice, Limits, Objective, Phase, Plan,
-    Protocol, Question, WarmUp, WorkloadChoice, graph, kernel,
+    Accuracy, Against, Cache, Case, Declaration, DeviceChoice, ENERGY_SAMPLE_NS, Limits, Objective,
+    Phase, Plan, Protocol, Question, WarmUp, WorkloadChoice, graph, kernel,
 };
 use crate::accuracy::METRICS;
 use crate::diagnostic::{Diagnostic, Origin};
@@ -131,7 +131,10 @@ fn plan(tree: &Node, known: &Known<'_>, findings: &mut Findings) -> Option<(Plan
     let cases = cases(&fields, &devices, &problem, &declaration, findings);
     let is_on_gpu = |case: &Case| !matches!(case.device, DeviceChoice::Auto | DeviceChoice::Cpu);
     let has_gpu = cases.iter().any(is_on_gpu) && !matches!(choice, WorkloadChoice::Command(_));
-    protocol.cache = cache(fields.get("protocol"), has_gpu, findings);
+    protocol.cache = cache(fields.get("protocol"), has_gpu, &objective, findings);
+    if objective == Objective::Energy {
+        check_energy(&fields, &cases, &protocol, findings);
+    }
     let title = fields
         .text("title", findings)
         .unwrap_or_else(|| name.clone());
@@ -304,17 +307,18 @@ fn objective(fields: &Fields<'_>, choice: &WorkloadChoice, findings: &mut Findin
             );
             Objective::Runtime
         }
+        "energy" if !matches!(choice, WorkloadChoice::Command(_)) => Objective::Energy,
         "energy" => {
             findings.add(
                 &node.origin,
-                "`energy` is not measured by this build",
-                "use runtime, device_time or peak_memory",
+                "the energy of a command is not measured",
+                "use runtime, or a metric that the command prints",
             );
             Objective::Runtime
         }
         name if declared.iter().any(|m| m == name) => Objective::Metric(name.into()),
         _ => {
-            let mut names = vec!["runtime", "device_time", "peak_memory"];
+            let mut names = vec!["runtime", "device_time", "peak_memory", "energy"];
             names.extend(declared.iter().map(String::as_str));
             findings.unknown(&node.origin, "objective", &written, &names);
             Objective::Runtime
@@ -506,9 +510,37 @@ fn protocol(node: &Node, findings: &mut Findings) -> Protocol {
     protocol
 }
 
-/// Cold where there is a GPU, unless the plan says otherwise.
-fn cache(protocol: Option<&Node>, has_gpu: bool, findings: &mut Findings) -> Cache {
-    let usual = match has_gpu {
+/// Whether any device of the plan may count energy, and there is the time to.
+fn check_energy(fields: &Fields<'_>, cases: &[Case], protocol: &Protocol, findings: &mut Findings) {
+    let Some(node) = fields.get("objective") else {
+        return;
+    };
+    let is_cuda = |case: &Case| matches!(case.device, DeviceChoice::Cuda(_));
+    if !cases.iter().any(is_cuda) {
+        findings.add(
+            &node.origin,
+            "`energy` is counted by NVIDIA GPUs alone, and nothing in this plan runs on one through CUDA",
+            "choose device: cuda; or minimize runtime, device_time or peak_memory",
+        );
+    }
+    if protocol.trial_timeout.0 < 2.0 * ENERGY_SAMPLE_NS {
+        findings.add(
+            &node.origin,
+            "a sample of energy lasts at least 1 s, and `trial_timeout` is shorter than twice that",
+            "the counter moves every 20 to 100 ms; raise trial_timeout",
+        );
+    }
+}
+
+/// Cold where there is a GPU, unless the plan says otherwise or the overwriting itself would be measured.
+fn cache(
+    protocol: Option<&Node>,
+    has_gpu: bool,
+    objective: &Objective,
+    findings: &mut Findings,
+) -> Cache {
+    let is_energy = *objective == Objective::Energy;
+    let usual = match has_gpu && !is_energy {
         true => Cache::Cold,
         false => Cache::Warm,
     };
@@ -524,6 +556,14 @@ fn cache(protocol: Option<&Node>, has_gpu: bool, findings: &mut Findings) -> Cac
                 &node.origin,
                 "`cache: cold` has no effect: nothing in this plan runs on a GPU",
                 "caches are overwritten on GPUs; leave it out, or choose device: wgpu or cuda",
+            );
+            usual
+        }
+        Some("cold") if is_energy => {
+            findings.add(
+                &node.origin,
+                "`cache: cold` cannot go with `objective: energy`: the GPU would count what overwriting takes",
+                "leave it out: energy is measured warm",
             );
             usual
         }

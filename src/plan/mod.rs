@@ -276,6 +276,9 @@ pub enum Timer {
     Metric(String),
 }
 
+/// A sample of energy lasts at least this long: ten readings of the slowest counter (NVML updates it every 20 to 100 ms).
+pub const ENERGY_SAMPLE_NS: f64 = 1e9;
+
 /// What is minimized.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -48,7 +48,7 @@ pub(super) struct Plan {
     workload: Workload,
     /// auto, cpu, wgpu, cuda, or a list of them.
     device: Option<OneOrMore>,
-    /// What is minimized: runtime, device_time, peak_memory, energy or a declared metric.
+    /// What is minimized: runtime, device_time, peak_memory, energy (of an NVIDIA GPU through CUDA) or a declared metric.
     objective: Option<String>,
     accuracy: Option<Accuracy>,
     limits: Option<Limits>,

@@ -814,6 +814,33 @@ fn caches_are_cold_on_a_gpu_unless_the_plan_says_warm() {
 }
 
 #[test]
+fn energy_is_minimized_on_cuda_and_with_warm_caches() {
+    let energy = |overrides: &[(&str, &str)]| {
+        let mut all = vec![("objective", "energy")];
+        all.extend(overrides);
+        parse_with(GOOD.as_bytes(), &all)
+    };
+    let plan = energy(&[("device", "[cpu, cuda]")]).unwrap().plan;
+    assert_eq!(plan.objective, Objective::Energy);
+    assert_eq!(plan.protocol.cache, Cache::Warm);
+    for (overrides, message) in [
+        (&[][..], "counted by NVIDIA GPUs alone"),
+        (&[("device", "wgpu")], "counted by NVIDIA GPUs alone"),
+        (
+            &[("device", "cuda"), ("protocol.cache", "cold")],
+            "cannot go with `objective: energy`",
+        ),
+        (
+            &[("device", "cuda"), ("protocol.trial_timeout", "1s")],
+            "a sample of energy lasts at least 1 s",
+        ),
+    ] {
+        let findings = energy(overrides).unwrap_err();
+        assert!(findings[0].message.contains(message), "{findings:?}");
+    }
+}
+
+#[test]
 fn a_record_from_before_the_caches_were_asked_for_was_measured_warm() {
     let plan = parse_with(GOOD.as_bytes(), &[("device", "wgpu")]).unwrap();
     let mut record = serde_json::to_value(plan.plan.protocol).unwrap();

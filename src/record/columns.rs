@@ -146,8 +146,7 @@ pub(super) fn of_samples<'a>(
     t.real("device_ns", "ns", "time by the device's own timestamps", |r| r.sample.invocation.timing.device.map(|t| t.0));
     t.whole("host_peak_bytes", "bytes", "peak memory of the host", |r| r.sample.invocation.host_peak.map(|b| b.0 as i64));
     t.whole("device_peak_bytes", "bytes", "peak memory of the device", |r| r.sample.invocation.device_peak.map(|b| b.0 as i64));
-    // No workload measures energy yet; the column stands in DESIGN §6, so readers may rely on it.
-    t.real("energy_j", "J", "energy of one invocation", |_| None);
+    t.real("energy_j", "J", "energy of one invocation, where it is the objective", |r| r.sample.invocation.joules);
     t.real("steal", "", "share of the processors' time that a hypervisor gave to others while the block ran", |r| r.block.conditions.steal);
     t.real("stall", "", "share of the block's time in which some task waited for a processor", |r| r.block.conditions.stall);
     t.real("load", "", "load average of the last minute, for each processor", |r| r.block.conditions.load);
@@ -331,7 +330,7 @@ pub fn quantity(sample: &Sample, of: &Objective, plan: &Plan) -> Option<f64> {
         Objective::Runtime => Some(invocation.timing.wall.0),
         Objective::DeviceTime => invocation.timing.device.map(|t| t.0),
         Objective::PeakMemory => invocation.host_peak.map(|b| b.0 as f64),
-        Objective::Energy => None,
+        Objective::Energy => invocation.joules,
         Objective::Metric(name) => {
             let index = declared_metrics(plan).position(|metric| metric == name)?;
             invocation.metrics.get(index).copied()

@@ -161,3 +161,55 @@ fn commit(environment: &Environment) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Case;
+    use crate::report::fixture;
+
+    /// Of a plan for these devices.
+    fn state(cache: Cache, devices: &[DeviceChoice]) -> Option<String> {
+        let folder = tempfile::tempdir().unwrap();
+        let mut plan = fixture::run(folder.path()).header.plan;
+        plan.workload = WorkloadChoice::Builtin { name: "x".into() };
+        plan.protocol.cache = cache;
+        let case = |device: &DeviceChoice| Case {
+            name: device.to_string(),
+            device: *device,
+            problem: vec![],
+        };
+        plan.cases = devices.iter().map(case).collect();
+        cache_state(&plan)
+    }
+
+    #[test]
+    fn a_report_says_whether_the_caches_were_cold_and_where() {
+        let (cpu, wgpu, cuda) = (
+            DeviceChoice::Cpu,
+            DeviceChoice::Wgpu(0),
+            DeviceChoice::Cuda(0),
+        );
+        let warm = "warm: what the invocation before left";
+        assert_eq!(state(Cache::Warm, &[wgpu, cuda]).unwrap(), warm);
+        assert_eq!(state(Cache::Cold, &[cpu]).unwrap(), warm);
+        let cold = state(Cache::Cold, &[cpu, wgpu]).unwrap();
+        assert!(cold.starts_with("cold on the GPU"), "{cold}");
+        assert!(
+            cold.contains("64 MiB through wgpu") && !cold.contains("CUDA"),
+            "{cold}"
+        );
+        assert!(cold.ends_with(&format!("on the processor {warm}")));
+        let cold = state(Cache::Cold, &[cuda]).unwrap();
+        assert!(
+            cold.ends_with("(twice the L2 cache through CUDA)"),
+            "{cold}"
+        );
+    }
+
+    #[test]
+    fn of_a_command_nobody_can_say_what_the_caches_held() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(cache_state(&fixture::run(folder.path()).header.plan), None);
+    }
+}

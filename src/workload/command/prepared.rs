@@ -265,6 +265,7 @@ impl Prepared {
             system: Some(launched.system),
             host_peak: Some(launched.peak),
             device_peak: None,
+            joules: None,
             metrics,
         })
     }
