@@ -416,7 +416,7 @@ impl<S: Stored> Job<'_, S> {
             let arrived = &scratch.arrived[place];
             let (kept, left) = reached(e).trimmed(
                 march.form.sparse,
-                march.form.cutoff * f64::from(march.unit),
+                march.form.cutoff * f64::from(march.unit) * march.tables.weight,
                 &arrived.of_rows,
                 &arrived.of_angles,
             );

@@ -183,9 +183,10 @@ fn useful_work(beam: &Beam) -> Work {
     };
     let mut march = March::<f32>::new(tables, &form, 1.0);
     march.begin();
+    let least = OCCUPIED * march.tables.weight;
     let mut work = Work::default();
     for _ in 0..beam.steps {
-        for (scattering, cells) in march.tables.scattering.iter().zip(march.occupied(OCCUPIED)) {
+        for (scattering, cells) in march.tables.scattering.iter().zip(march.occupied(least)) {
             let taps = (2 * scattering.reach + 1) as f64;
             // A multiply-add a tap, seven operations of the streaming, six of the loss; read once and written once.
             work.flops += cells as f64 * (2.0 * taps + 7.0 + 6.0);

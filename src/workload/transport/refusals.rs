@@ -4,6 +4,9 @@ use super::beam::Beam;
 use super::form::{Direction, Fusion, Parallel, Sparse};
 use super::settings::{PLAIN, Precision, Settings};
 
+/// Times 2^15 it is the largest half; all of a beam may be in one cell.
+const HEAVIEST: f64 = 1.99;
+
 impl Settings {
     fn refusal_anywhere(&self, beam: &Beam) -> Option<String> {
         let no = |reason: &str| Some(reason.to_owned());
@@ -33,6 +36,14 @@ impl Settings {
         }
         if self.grouping != PLAIN {
             return no("group_x and group_z are a GPU's: a processor has z_tile and theta_block");
+        }
+        let weight = |values: &Vec<f32>| values.iter().map(|v| f64::from(*v)).sum::<f64>();
+        if self.precision == Precision::F16Scaled
+            && beam.external.as_ref().map_or(1.0, weight) > HEAVIEST
+        {
+            return no(
+                "precision=f16_scaled has room for a beam of weight 1; divide problem.psi0 by its sum",
+            );
         }
         let form = &self.form;
         if form.sparse == Sparse::None && form.cutoff > 0.0 {

@@ -56,6 +56,8 @@ pub(super) struct Tables {
     pub(super) energies: Vec<f64>,
     pub(super) is_strang: bool,
     pub(super) entries: Vec<Entry>,
+    /// Of all entries together.
+    pub(super) weight: f64,
     pub(super) layout: Layout,
 }
 
@@ -129,6 +131,7 @@ impl Tables {
             .collect();
         let shifts: Vec<Shift> = (0..angles).map(|t| Shift::new(beam, t)).collect();
         let (losses, deposits) = losses(beam, physics);
+        let entries = beam.entries();
         Tables {
             grid: beam.grid,
             scattering,
@@ -138,7 +141,8 @@ impl Tables {
             deposits,
             energies: (0..energies).map(|e| beam.energy_of(e)).collect(),
             is_strang: physics.is_strang,
-            entries: beam.entries(),
+            weight: entries.iter().map(|e| e.weight).sum(),
+            entries,
         }
     }
 }
