@@ -569,7 +569,6 @@ fn flush(gpu: &Arc<dyn Gpu>) -> Result<(), Failed> {
     let bytes: Vec<u8> = (0..1 << 20).map(|i| (i % 251) as u8).collect();
     let buffer = gpu.allocate("kept", bytes.len() as u64).map_err(said)?;
     gpu.upload(&buffer, &bytes).map_err(said)?;
-    gpu.take_peak();
     let first = gpu.flush().map_err(said)?;
     check(
         (first.0 == 0) == gpu.about().contains("in software"),
@@ -577,11 +576,7 @@ fn flush(gpu: &Arc<dyn Gpu>) -> Result<(), Failed> {
     )?;
     check(gpu.flush().map_err(said)? == first, "as much each time")?;
     let kept = gpu.download(&buffer, bytes.len() as u64).map_err(said)?;
-    check(kept == bytes, "a buffer of the workload is not the cache's")?;
-    check(
-        gpu.take_peak().0 == bytes.len() as u64,
-        "the workload did not allocate it",
-    )
+    check(kept == bytes, "a buffer of the workload is not the cache's")
 }
 
 fn ceilings(gpu: &Arc<dyn Gpu>) -> Result<(), Failed> {
