@@ -16,6 +16,8 @@ import argparse, math, os, re, subprocess, sys, tempfile, warnings
 from pathlib import Path
 from time import perf_counter
 os.environ.setdefault("NUMBA_NUM_THREADS", str(len(os.sched_getaffinity(0))))
+# OpenMP's threads would spin on for milliseconds after numba's turn, on the processors that it is then ours to use.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 warnings.filterwarnings("ignore")
 import numpy as np
 from numba import njit, prange

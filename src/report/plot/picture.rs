@@ -82,7 +82,7 @@ pub(in crate::report) struct Shown<'a> {
 
 /// Width and height of a picture on a sheet with what is written around it, and how many stand side by side.
 const CELL: (f64, f64) = (300.0, 250.0);
-const ACROSS: usize = 5;
+const ACROSS: usize = 6;
 
 /// All pictures of an output on one sheet; below each, where there is one, its difference from the baseline's.
 pub(in crate::report) fn sheet(all: &[Shown<'_>]) -> Sketch {

@@ -8,7 +8,7 @@ use super::exact::{self, LONGEST_TRIANGLE};
 use super::lanes::{Lanes, Portable, Sample};
 use super::scene::Scene;
 use super::settings::{
-    AntiAlias, Aperture, Axis, InstructionSet, Interpolation, Mute, Settings, Traversal,
+    AntiAlias, Aperture, Axis, Imaging, InstructionSet, Interpolation, Mute, Settings, Traversal,
 };
 use super::store::Batch;
 use super::tiles::Tile;
@@ -692,6 +692,44 @@ impl List {
     }
 }
 
+/// Which kernel an image asks for: those that one thing alone makes different have their own, since every choice in the innermost
+/// loop costs registers (an outer mute by the kernel for all: three times the time of the simple one).
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    Simple,
+    Dip,
+    Outer,
+    Stretch,
+    Any,
+}
+
+/// [`Kind`] as a constant that a function can have.
+const DIP: u8 = 0;
+const OUTER: u8 = 1;
+const STRETCH: u8 = 2;
+const ANY: u8 = 3;
+
+impl Kind {
+    fn of(imaging: &Imaging, t_start: f64) -> Kind {
+        let plain = |imaging: Imaging| imaging.is_simple() && t_start == 0.0;
+        let fixed = Imaging {
+            aperture: Aperture::Fixed,
+            ..*imaging
+        };
+        let whole = Imaging {
+            mute: Mute::Off,
+            ..*imaging
+        };
+        match (imaging.aperture, imaging.mute) {
+            _ if plain(*imaging) => Kind::Simple,
+            (Aperture::Dip, _) if plain(fixed) => Kind::Dip,
+            (_, Mute::Outer) if plain(whole) => Kind::Outer,
+            (_, Mute::Stretch) if plain(whole) => Kind::Stretch,
+            _ => Kind::Any,
+        }
+    }
+}
+
 /// A stretch of one pillar's times.
 struct Part<'a, T> {
     task: &'a Task<'a, T>,
@@ -715,10 +753,12 @@ impl<T: Sample> Part<'_, T> {
         let job = self.task.job;
         // SAFETY: as the caller promises.
         unsafe {
-            if job.settings.imaging.is_simple() && job.scene.t_start == 0.0 {
-                self.add_simple::<L>(entries, sums, counts);
-            } else {
-                self.add_weighted::<L>(entries, sums, counts);
+            match Kind::of(&job.settings.imaging, job.scene.t_start) {
+                Kind::Simple => self.add_simple::<L>(entries, sums, counts),
+                Kind::Dip => self.add_weighted::<L, DIP>(entries, sums, counts),
+                Kind::Outer => self.add_weighted::<L, OUTER>(entries, sums, counts),
+                Kind::Stretch => self.add_weighted::<L, STRETCH>(entries, sums, counts),
+                Kind::Any => self.add_weighted::<L, ANY>(entries, sums, counts),
             }
         }
     }
@@ -944,7 +984,7 @@ impl<T: Sample> Part<'_, T> {
     /// # Safety
     /// As for `add`.
     #[inline(always)]
-    unsafe fn add_weighted<L: Lanes>(
+    unsafe fn add_weighted<L: Lanes, const KIND: u8>(
         &self,
         entries: Range<usize>,
         sums: *mut f32,
@@ -963,7 +1003,14 @@ impl<T: Sample> Part<'_, T> {
         let samples = batch.samples().as_ptr();
         let end = (scene.samples - 1) as f32;
         let coarse = scene.spacing[0].max(scene.spacing[1]) as f32;
-        let is_dip = imaging.aperture == Aperture::Dip;
+        let is_any = KIND == ANY;
+        let is_dip = KIND == DIP || (is_any && imaging.aperture == Aperture::Dip);
+        let is_outer = KIND == OUTER || (is_any && imaging.mute == Mute::Outer);
+        let is_stretch = KIND == STRETCH || (is_any && imaging.mute == Mute::Stretch);
+        let interpolation = match is_any {
+            true => imaging.interpolation,
+            false => Interpolation::Linear,
+        };
         // SAFETY: as the caller promises; indices are clamped to the trace, and its padding is longer than any taps.
         unsafe {
             let (zero, one, last) = (L::splat(0.0), L::splat(1.0), L::splat(end));
@@ -1000,7 +1047,7 @@ impl<T: Sample> Part<'_, T> {
                     ];
                     let total = L::roots(squares[0], squares[1]);
                     let q = total.sub(begin);
-                    if imaging.mute == Mute::Stretch {
+                    if is_stretch {
                         lanes &= !stretched.below(total);
                         if lanes == 0 {
                             continue;
@@ -1013,29 +1060,29 @@ impl<T: Sample> Part<'_, T> {
                         }
                     }
                     let seconds = total.mul(dt);
-                    if imaging.mute == Mute::Outer {
+                    if is_outer {
                         let ramp = seconds.sub(L::splat(list.earliest[e])).mul(per_ramp);
                         w = w.mul(ramp.max(zero).min(one));
                     }
-                    if imaging.has_spreading {
+                    if is_any && imaging.has_spreading {
                         w = w.div(v.mul(seconds));
                     }
-                    if imaging.has_obliquity {
+                    if is_any && imaging.has_obliquity {
                         w = w.mul(t0.div(total));
                     }
-                    if imaging.anti_alias == AntiAlias::Weight {
+                    if is_any && imaging.anti_alias == AntiAlias::Weight {
                         let lateral = L::splat(list.lateral[e]);
                         w = w.mul(weights::anti_alias(lateral, v, seconds, coarse));
                     }
                     let trace = samples.offset(list.offset[e] as isize);
                     let clamped = q.max(zero).min(last);
                     let value = match imaging.anti_alias {
-                        AntiAlias::Triangle => {
+                        AntiAlias::Triangle if is_any => {
                             let legs = squares.map(|square| square.root());
                             let half_lengths = self.triangles(e, legs, here, coarse);
                             self.smoothed::<L>(trace, clamped, half_lengths)
                         }
-                        _ => interpolated::<L, T>(imaging.interpolation, trace, clamped),
+                        _ => interpolated::<L, T>(interpolation, trace, clamped),
                     };
                     if lanes == L::ALL {
                         whole += 1;

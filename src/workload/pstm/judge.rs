@@ -304,5 +304,7 @@ fn percentile(image: &[f32]) -> f64 {
     }
     let at = (magnitudes.len() * 99 / 100).min(magnitudes.len() - 1);
     let (_, value, _) = magnitudes.select_nth_unstable_by(at, f32::total_cmp);
-    f64::from(*value)
+    // Three digits, as the colour scale is labelled.
+    let power = 10_f64.powf(f64::from(*value).log10().floor() - 2.0);
+    (f64::from(*value) / power).round() * power
 }
