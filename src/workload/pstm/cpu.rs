@@ -1021,6 +1021,7 @@ impl<T: Sample> Part<'_, T> {
             for vector in 0..self.vectors {
                 let at = vector * L::COUNT;
                 let here = self.start + at;
+                let lead = row.back[here / L::COUNT].unwrap_or(0);
                 let half = L::load(row.half.as_ptr().add(here));
                 let slowness = L::load(row.slowness.as_ptr().add(here));
                 let v = L::load(row.v.as_ptr().add(here));
@@ -1082,7 +1083,7 @@ impl<T: Sample> Part<'_, T> {
                             let half_lengths = self.triangles(e, legs, here, coarse);
                             self.smoothed::<L>(trace, clamped, half_lengths)
                         }
-                        _ => interpolated::<L, T>(interpolation, trace, clamped),
+                        _ => interpolated::<L, T>(interpolation, trace, clamped, lead),
                     };
                     if lanes == L::ALL {
                         whole += 1;
@@ -1147,7 +1148,7 @@ impl<T: Sample> Part<'_, T> {
                 for (share, n) in share.iter_mut().zip(half_lengths) {
                     *share = (n + 1 - j.abs()).max(0) as f32 / ((n + 1) * (n + 1)) as f32;
                 }
-                let value = interpolated::<L, T>(interpolation, trace.offset(j as isize), q);
+                let value = interpolated::<L, T>(interpolation, trace.offset(j as isize), q, 0);
                 sum = L::load(share.as_ptr()).mul_add(value, sum);
             }
             sum
@@ -1182,10 +1183,10 @@ impl<L: Lanes, T: Sample> Taps<L, T> {
     /// # Safety
     /// As for `interpolated`.
     #[inline(always)]
-    unsafe fn new(trace: *const T, index: L::Index, back: i32, count: i32) -> Self {
+    unsafe fn new(trace: *const T, index: L::Index, back: i32, count: i32, lead: i32) -> Self {
         // SAFETY: as the caller promises.
         unsafe {
-            let first = L::first(index);
+            let first = L::first(index) - lead;
             let (relative, fits) = L::relative(index, first, count - 1);
             Taps {
                 trace,
@@ -1212,37 +1213,39 @@ impl<L: Lanes, T: Sample> Taps<L, T> {
     }
 }
 
-/// A trace between its samples, at places from 0 to its last one.
+/// A trace between its samples, at places from 0 to its last one. Linear interpolation expects places up to `lead` samples before
+/// that of the first lane.
 ///
 /// # Safety
-/// The processor has L's features; the trace has its padding.
+/// The processor has L's features; the trace has its padding, and `lead` is a [`Row::back`] or 0.
 #[inline(always)]
 unsafe fn interpolated<L: Lanes, T: Sample>(
     interpolation: Interpolation,
     trace: *const T,
     q: L,
+    lead: i32,
 ) -> L {
     // SAFETY: as the caller promises.
     unsafe {
         match interpolation {
             Interpolation::Nearest => {
                 let (index, _) = q.add(L::splat(0.5)).split();
-                Taps::<L, T>::new(trace, index, 0, 1).tap(0)
+                Taps::<L, T>::new(trace, index, 0, 1, 0).tap(0)
             }
             Interpolation::Linear => {
                 let (index, share) = q.split();
-                let taps = Taps::<L, T>::new(trace, index, 0, 2);
+                let taps = Taps::<L, T>::new(trace, index, 0, 2, lead);
                 let low = taps.tap(0);
                 taps.tap(1).sub(low).mul_add(share, low)
             }
             Interpolation::Cubic => {
                 let (index, share) = q.split();
-                let taps = Taps::<L, T>::new(trace, index, 1, 4);
+                let taps = Taps::<L, T>::new(trace, index, 1, 4, 0);
                 weights::cubic(share, [taps.tap(0), taps.tap(1), taps.tap(2), taps.tap(3)])
             }
             Interpolation::Sinc8 => {
                 let (index, share) = q.split();
-                let taps = Taps::<L, T>::new(trace, index, 3, 8);
+                let taps = Taps::<L, T>::new(trace, index, 3, 8, 0);
                 let mut sum = L::splat(0.0);
                 for (k, w) in weights::sinc(share).into_iter().enumerate() {
                     sum = w.mul_add(taps.tap(k as i32), sum);
