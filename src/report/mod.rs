@@ -190,6 +190,16 @@ fn file_name(name: &str) -> String {
     name.chars().map(safe).take(60).collect()
 }
 
+/// What a phase's variants are compared with, in words: "the baseline with tile=64".
+fn reference_name(run: &Run, outcome: &PhaseOutcome) -> String {
+    let from = outcome.reference.changes_from(&run.header.plan.baseline);
+    let all: Vec<String> = from.iter().map(|(n, v)| format!("{n}={v}")).collect();
+    match all.is_empty() {
+        true => "the baseline".into(),
+        false => format!("the baseline with {}", all.join(", ")),
+    }
+}
+
 /// The variants of a phase's outcome in order, without the canary.
 fn variants<'a>(run: &'a Run, outcome: &'a PhaseOutcome) -> Vec<&'a Trial> {
     run.trials_of(&outcome.case, &outcome.phase)

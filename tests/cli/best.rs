@@ -128,15 +128,18 @@ phases: [{phase: a, variants: {b: {threads: 2}}}]
     said(at, &["run", "m.yaml"]);
     let (code, complaint) = refused(at, &["export", "m", "--best", "yaml"]);
     assert_eq!(
-        (code, complaint.contains("choose one with --case: `4`, `8`")),
+        (
+            code,
+            complaint.contains("choose one with --case: `nz=4`, `nz=8`")
+        ),
         (1, true),
         "{complaint}"
     );
-    let shown = said(at, &["export", "m", "--best", "yaml", "--case", "8"]);
+    let shown = said(at, &["export", "m", "--best", "yaml", "--case", "nz=8"]);
     assert!(shown.contains("ns=64, nz=8)"), "{shown}");
-    let (_, complaint) = refused(at, &["export", "m", "--best", "yaml", "--case", "9"]);
+    let (_, complaint) = refused(at, &["export", "m", "--best", "yaml", "--case", "nz=9"]);
     assert!(
-        complaint.contains("has no case `9`; it has `4`, `8`"),
+        complaint.contains("has no case `nz=9`; it has `nz=4`, `nz=8`"),
         "{complaint}"
     );
 

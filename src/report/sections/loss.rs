@@ -1,11 +1,13 @@
 //! What each method gains and what it loses, of a workload whose outputs are doses: a table to look things up in, accuracy set
 //! against speed in the words of a rule, and depth doses. Elsewhere empty.
+use super::results::OPTIMISTIC;
 use crate::plan::{Case, DeviceChoice};
 use crate::record::{PhaseOutcome, Run, Trial};
 use crate::report::numbers::{NONE, Unit, small};
 use crate::report::plot::curves::{Curve, MOST, curves};
 use crate::report::{
-    Figure, Files, Piece, Row, accuracy, columns, effect, file_name, in_case, kept, timed, variants,
+    Figure, Files, Piece, Row, accuracy, columns, effect, file_name, in_case, reference_name,
+    timed, variants,
 };
 use crate::trial::VariantId;
 
@@ -48,14 +50,6 @@ fn of_case(run: &Run, case: &Case) -> Vec<Piece> {
     pieces
 }
 
-/// A trial's speedup over the baseline of the plan: over its phase's reference, times what that has gained in the phases before.
-/// Each factor was compared within blocks; medians of different hours would compare the hours.
-fn gain(run: &Run, case: &str, trial: &Trial) -> Option<f64> {
-    let outcomes: Vec<&PhaseOutcome> = run.outcomes.iter().filter(|o| o.case == case).collect();
-    let at = outcomes.iter().position(|o| o.phase == trial.phase)?;
-    Some(of_reference(run, &outcomes[..=at])? * own_gain(run, outcomes[at], trial)?)
-}
-
 /// Over the reference of its phase; where a race ended the comparison, by the medians of the blocks that both had.
 fn own_gain(run: &Run, outcome: &PhaseOutcome, trial: &Trial) -> Option<f64> {
     if trial.id == VariantId::REFERENCE {
@@ -69,23 +63,22 @@ fn own_gain(run: &Run, outcome: &PhaseOutcome, trial: &Trial) -> Option<f64> {
     Some(timed(reference)?.1 / timed(trial)?.1)
 }
 
-/// Of the last outcome's reference.
-fn of_reference(run: &Run, outcomes: &[&PhaseOutcome]) -> Option<f64> {
-    let (last, before) = outcomes.split_last()?;
-    if last.reference == run.header.plan.baseline {
-        return Some(1.0);
-    }
-    let parent = before.iter().rposition(|o| o.kept == last.reference)?;
-    let own = |kept| own_gain(run, before[parent], kept);
-    let own = kept(run, before[parent]).map_or(Some(1.0), own)?;
-    Some(of_reference(run, &before[..=parent])? * own)
+/// A trial's speedup and what it is over. Gains of phases are not multiplied (STATISTICS, "Confirmation"): each names its reference.
+fn gain(run: &Run, case: &str, trial: &Trial) -> [String; 2] {
+    let outcome = (run.outcomes.iter()).find(|o| o.case == case && o.phase == trial.phase);
+    let own = outcome.and_then(|outcome| own_gain(run, outcome, trial));
+    let mark = match effect(trial) {
+        Some((_, true)) => String::new(),
+        _ if trial.id == VariantId::REFERENCE => String::new(),
+        _ => format!(" {OPTIMISTIC}"),
+    };
+    [
+        own.map_or_else(|| NONE.into(), |g| format!("{g:.2}×{mark}")),
+        outcome.map_or_else(|| NONE.into(), |outcome| reference_name(run, outcome)),
+    ]
 }
 
-fn factor(gain: Option<f64>) -> String {
-    gain.map_or_else(|| NONE.into(), |g| format!("{g:.2}×"))
-}
-
-/// The quickest variant of each phase against the baseline of the plan.
+/// The quickest variant of each phase against the phase's reference.
 fn quick_reference(run: &Run, case: &Case, baseline: &Trial) -> Vec<Piece> {
     let quickest = |phase: &str| {
         let outcome = run
@@ -119,13 +112,8 @@ fn quick_reference(run: &Run, case: &Case, baseline: &Trial) -> Vec<Piece> {
         .map(|(trial, method, effort)| {
             let time = timed(trial).map_or_else(|| NONE.into(), |q| unit.bare(q.1));
             let gpu = if is_gpu { "yes" } else { "no" };
-            Row::new(vec![
-                method,
-                factor(gain(run, &case.name, trial)),
-                time,
-                effort,
-                gpu.into(),
-            ])
+            let [speedup, against] = gain(run, &case.name, trial);
+            Row::new(vec![method, speedup, against, time, effort, gpu.into()])
         })
         .collect();
     let size = run.header.declaration.size(&case.problem);
@@ -134,6 +122,7 @@ fn quick_reference(run: &Run, case: &Case, baseline: &Trial) -> Vec<Piece> {
     let header = [
         "Method".to_owned(),
         ">Speedup".to_owned(),
+        "Against".to_owned(),
         format!(">{}", unit.head(&time)),
         "Effort".to_owned(),
         "GPU needed".to_owned(),
@@ -141,7 +130,9 @@ fn quick_reference(run: &Run, case: &Case, baseline: &Trial) -> Vec<Piece> {
     vec![
         Piece::Paragraph(in_case(
             &case.name,
-            "The quickest variant of each phase against the baseline of the plan. Speedups were compared within blocks, from phase to phase, and are multiplied; times are medians of the hour in which they were measured. Intervals are with the phases.",
+            &format!(
+                "The quickest variant of each phase. Each speedup is against the reference that its row names, compared within blocks; gains of phases are not multiplied, and what all of them come to together is the headline. {OPTIMISTIC} screening, optimistic. Times are medians of the hour in which they were measured; intervals are with the phases."
+            ),
         )),
         Piece::Table {
             header: columns(&header),
@@ -185,9 +176,11 @@ fn accuracy_against_speed(
                 (Some(d), Some(g)) => word(d, g),
                 _ => NONE,
             };
+            let [speedup, against] = gain(run, &case.name, t);
             Row::new(vec![
                 format!("{}: {}", t.phase, t.name),
-                factor(gain(run, &case.name, t)),
+                speedup,
+                against,
                 value(DIFFERENCE),
                 share(GAMMA),
                 share("gamma_3_3"),
@@ -202,6 +195,7 @@ fn accuracy_against_speed(
     let header = [
         "Variant",
         ">Speedup",
+        "Against",
         ">rel. L2 of the dose",
         ">gamma 2 %/2 mm",
         ">gamma 3 %/3 mm",

@@ -3,7 +3,7 @@ use super::hypotheses::{best, expected};
 use super::results::OPTIMISTIC;
 use crate::record::{PhaseOutcome, Run};
 use crate::report::numbers::{NONE, with_interval};
-use crate::report::{Piece, Row, columns, effect, kept, phase_title};
+use crate::report::{Piece, Row, columns, effect, kept, phase_title, reference_name};
 use std::cmp::Ordering;
 
 /// As people write effort, the least first; others come last.
@@ -77,7 +77,6 @@ impl Entry {
             let all: Vec<String> = changes.iter().map(|(n, v)| format!("{n}={v}")).collect();
             all.join(", ")
         };
-        let from = outcome.reference.changes_from(&plan.baseline);
         let figure = measured.map_or_else(
             || NONE.to_owned(),
             |(c, is_confirmed)| {
@@ -115,10 +114,7 @@ impl Entry {
                     .and_then(|h| h.speedup)
                     .map_or_else(|| NONE.into(), expected),
                 figure,
-                match from.is_empty() {
-                    true => "the baseline".into(),
-                    false => format!("the baseline with {}", listed(&from)),
-                },
+                reference_name(run, outcome),
                 text(effort),
                 text(hypothesis.and_then(|h| h.risk.as_ref())),
                 advice.into(),

@@ -153,8 +153,13 @@ impl Table<'_> {
 pub(in crate::report) fn status(trial: &Trial) -> String {
     let mut words = vec![trial.verdict.words()];
     if trial.verdict != Verdict::Reference {
-        if trial.confirmation.is_some() {
-            words.push("confirmed");
+        // Fresh blocks may not show what the screening did.
+        let claims = matches!(trial.verdict, Verdict::Faster | Verdict::SlightlyFaster);
+        let interval = trial.confirmation.as_ref().map(|c| c.interval);
+        match interval {
+            Some(Some((lower, _))) if claims && lower <= 1.0 => words.push("not confirmed"),
+            Some(_) => words.push("confirmed"),
+            None => {}
         }
         if trial.is_kept {
             words.push("kept");
