@@ -10,7 +10,7 @@
 use phasetune::array::Array;
 use phasetune::device::{self, Device};
 use phasetune::measure::{Bench, BlockOrder, CellOrder, Listener, Watchdog};
-use phasetune::plan::{DeviceChoice, WarmUp};
+use phasetune::plan::{Cache, DeviceChoice, WarmUp};
 use phasetune::space::Configuration;
 use phasetune::stats;
 use phasetune::trial::{Cell, Ending, Invocation, Purpose, VariantId};
@@ -85,6 +85,8 @@ fn main() -> ExitCode {
         warm_up: WarmUp::Auto,
         warm_up_limit: Nanoseconds(5e8),
         counts_memory: false,
+        counts_energy: false,
+        cache: Cache::Warm,
         blocks_per_worker: u32::MAX,
     };
     bench.block(&order(0), &mut Kept::default());
