@@ -2,6 +2,7 @@
 mod beamform3d;
 pub mod command;
 pub mod files;
+mod instructions;
 mod kernel;
 mod pstm;
 mod random;

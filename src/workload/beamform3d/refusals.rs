@@ -2,10 +2,11 @@
 //! code (WORKLOADS §0.6).
 use super::geometry::{Geometry, WIDTH};
 use super::settings::{
-    Axis, ElementMemory, Fusion, InstructionSet, Interpolation, IqLayout, PLAIN, Phase, Precision,
-    Prefetch, Settings,
+    Axis, ElementMemory, Fusion, Interpolation, IqLayout, PLAIN, Phase, Precision, Prefetch,
+    Settings,
 };
 use crate::device::Language;
+use crate::workload::instructions::InstructionSet;
 
 impl Settings {
     fn refusal_anywhere(&self, geometry: &Geometry, volumes: usize) -> Option<String> {

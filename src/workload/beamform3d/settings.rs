@@ -5,6 +5,7 @@ use crate::plan::Declaration;
 use crate::space::{Configuration, Parameter};
 use crate::trial::Ending;
 use crate::value::Value;
+use crate::workload::instructions::{InstructionSet, SETS, available};
 use crate::workload::written::{Chosen, names, numbers, unsupported};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -51,13 +52,6 @@ pub(super) enum Axis {
     Elements,
     /// 4×4 columns at one depth.
     Patch,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum InstructionSet {
-    Portable,
-    Avx2,
-    Avx512,
 }
 
 /// What is fetched before it is needed.
@@ -167,13 +161,6 @@ const LAYOUTS: &[(&str, IqLayout)] = &[
     ("sample_element", IqLayout::SampleElement),
     ("element_sample", IqLayout::ElementSample),
 ];
-/// `None`: the best that this processor has.
-const SETS: &[(&str, Option<InstructionSet>)] = &[
-    ("auto", None),
-    ("portable", Some(InstructionSet::Portable)),
-    ("avx2", Some(InstructionSet::Avx2)),
-    ("avx512", Some(InstructionSet::Avx512)),
-];
 const PREFETCHES: &[(&str, Prefetch)] = &[
     ("none", Prefetch::None),
     ("next_line", Prefetch::NextLine),
@@ -246,7 +233,7 @@ impl Settings {
         if !available.contains(&set) {
             return Err(unsupported(&format!(
                 "this processor has no {}",
-                name_of(set)
+                set.name()
             )));
         }
         if threads > processors {
@@ -343,36 +330,6 @@ fn chosen(configuration: &Configuration) -> Chosen<'_> {
         workload: "beamform3d",
         configuration,
     }
-}
-
-fn name_of(set: InstructionSet) -> &'static str {
-    match set {
-        InstructionSet::Portable => "portable instructions",
-        InstructionSet::Avx2 => "AVX2 with FMA and F16C",
-        InstructionSet::Avx512 => "AVX-512 (F, DQ, BW, VL)",
-    }
-}
-
-/// What this processor has, the best last.
-pub(super) fn available() -> Vec<InstructionSet> {
-    let mut all = vec![InstructionSet::Portable];
-    #[cfg(target_arch = "x86_64")]
-    {
-        let has_avx2 = is_x86_feature_detected!("avx2")
-            && is_x86_feature_detected!("fma")
-            && is_x86_feature_detected!("f16c");
-        let has_avx512 = is_x86_feature_detected!("avx512f")
-            && is_x86_feature_detected!("avx512dq")
-            && is_x86_feature_detected!("avx512bw")
-            && is_x86_feature_detected!("avx512vl");
-        if has_avx2 {
-            all.push(InstructionSet::Avx2);
-        }
-        if has_avx2 && has_avx512 {
-            all.push(InstructionSet::Avx512);
-        }
-    }
-    all
 }
 
 /// -1: the whole axis.

@@ -7,9 +7,10 @@
 #![allow(clippy::disallowed_methods, reason = "times its own passes")]
 use super::geometry::Geometry;
 use super::rotation::Rotation;
-use super::settings::{InstructionSet, Interpolation, IqLayout, Precision, Settings};
+use super::settings::{Interpolation, IqLayout, Precision, Settings};
 use super::table::Stored;
 use super::task::{FirstArrival, Tile};
+use crate::workload::instructions::InstructionSet;
 use half::{bf16, f16};
 use rayon::prelude::*;
 use std::time::{Duration, Instant};

@@ -7,9 +7,10 @@
 use super::geometry::{Geometry, ROUNDER, Split};
 use super::lanes::{Lanes, Portable, Record};
 use super::rotation::Rotation;
-use super::settings::{Axis, Fusion, InstructionSet, Interpolation, Phase, Prefetch, Settings};
+use super::settings::{Axis, Fusion, Interpolation, Phase, Prefetch, Settings};
 use super::table::{MARGIN, Table};
 use super::task::{FirstArrival, Job, Tile};
+use crate::workload::instructions::InstructionSet;
 use crate::workload::shared::Shared;
 
 /// Most volumes that one call beamforms (`batch`).

@@ -1,5 +1,6 @@
 //! Kirchhoff pre-stack time migration of common-offset bins (WORKLOADS §2): traces on disk, through a cache and ahead of the
 //! kernels, to an image and its fold. Every question of the published plan is a parameter here.
+mod contributions;
 mod cpu;
 mod exact;
 mod gpu;

@@ -3,6 +3,7 @@ use super::velocity::Lookup;
 use crate::plan::Declaration;
 use crate::space::Configuration;
 use crate::trial::Ending;
+use crate::workload::instructions::{InstructionSet, SETS, available};
 use crate::workload::written::{Chosen, names, numbers, unsupported};
 
 /// In which order contributions are summed up.
@@ -46,13 +47,6 @@ pub(super) enum Axis {
     Traces,
     /// Consecutive times of a pillar.
     Time,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum InstructionSet {
-    Portable,
-    Avx2,
-    Avx512,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -169,13 +163,6 @@ const PRECISIONS: &[(&str, Precision)] = &[
     ("bf16_storage", Precision::Bf16Storage),
 ];
 const AXES: &[(&str, Axis)] = &[("traces", Axis::Traces), ("time", Axis::Time)];
-/// `None`: the best that this processor has.
-const SETS: &[(&str, Option<InstructionSet>)] = &[
-    ("auto", None),
-    ("portable", Some(InstructionSet::Portable)),
-    ("avx2", Some(InstructionSet::Avx2)),
-    ("avx512", Some(InstructionSet::Avx512)),
-];
 const APERTURES: &[(&str, Aperture)] = &[
     ("fixed", Aperture::Fixed),
     ("depth_adaptive", Aperture::DepthAdaptive),
@@ -267,7 +254,7 @@ impl Settings {
         if !available.contains(&set) {
             return Err(unsupported(&format!(
                 "this processor has no {}",
-                name_of(set)
+                set.name()
             )));
         }
         if threads > processors {
@@ -419,48 +406,9 @@ impl Settings {
 
 const CACHE_PERCENT: usize = 15;
 
-impl InstructionSet {
-    pub(super) fn lanes(self) -> usize {
-        match self {
-            InstructionSet::Avx512 => 16,
-            _ => 8,
-        }
-    }
-}
-
 fn chosen(configuration: &Configuration) -> Chosen<'_> {
     Chosen {
         workload: "pstm",
         configuration,
     }
-}
-
-fn name_of(set: InstructionSet) -> &'static str {
-    match set {
-        InstructionSet::Portable => "portable instructions",
-        InstructionSet::Avx2 => "AVX2 with FMA and F16C",
-        InstructionSet::Avx512 => "AVX-512 (F, DQ, BW, VL)",
-    }
-}
-
-/// What this processor has, the best last.
-pub(super) fn available() -> Vec<InstructionSet> {
-    let mut all = vec![InstructionSet::Portable];
-    #[cfg(target_arch = "x86_64")]
-    {
-        let has_avx2 = is_x86_feature_detected!("avx2")
-            && is_x86_feature_detected!("fma")
-            && is_x86_feature_detected!("f16c");
-        let has_avx512 = is_x86_feature_detected!("avx512f")
-            && is_x86_feature_detected!("avx512dq")
-            && is_x86_feature_detected!("avx512bw")
-            && is_x86_feature_detected!("avx512vl");
-        if has_avx2 {
-            all.push(InstructionSet::Avx2);
-        }
-        if has_avx2 && has_avx512 {
-            all.push(InstructionSet::Avx512);
-        }
-    }
-    all
 }

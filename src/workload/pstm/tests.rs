@@ -4,10 +4,11 @@
     reason = "tests write arrays for a problem"
 )]
 use super::exact;
-use super::settings::{AntiAlias, Aperture, Imaging, Interpolation, Mute, PLAIN, available};
+use super::settings::{AntiAlias, Aperture, Imaging, Interpolation, Mute, PLAIN};
 use super::velocity::Lookup;
 use super::*;
 use crate::value::Bytes;
+use crate::workload::instructions::available;
 
 pub(super) fn text(value: &str) -> Value {
     Value::Text(value.into())

@@ -601,7 +601,7 @@ mod tests {
         agree::<Portable>(false);
         #[cfg(target_arch = "x86_64")]
         {
-            use crate::workload::reduce::settings::{InstructionSet, available};
+            use crate::workload::instructions::{InstructionSet, available};
             if available().contains(&InstructionSet::Avx2) {
                 agree::<F32x8>(false);
             }

@@ -2,10 +2,11 @@
 //! code (WORKLOADS §0.6).
 use super::scene::Scene;
 use super::settings::{
-    GROUP_POINTS, Hoist, InstructionSet, Lookup, LoopOrder, Precision, Prefetch, Reduce, Remainder,
-    Settings, TASK_POINTS,
+    GROUP_POINTS, Hoist, Lookup, LoopOrder, Precision, Prefetch, Reduce, Remainder, Settings,
+    TASK_POINTS,
 };
 use crate::device::Language;
+use crate::workload::instructions::InstructionSet;
 
 /// Unrolled loops that are compiled ahead for processors.
 const UNROLLED: [usize; 6] = [1, 2, 4, 8, 16, 32];

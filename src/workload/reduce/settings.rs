@@ -6,6 +6,7 @@ use crate::plan::Declaration;
 use crate::space::{Configuration, Parameter};
 use crate::trial::Ending;
 use crate::value::Value;
+use crate::workload::instructions::{InstructionSet, SETS, available};
 
 /// Which sums are made in loops with a running total; the others read an array that was written before.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -88,13 +89,6 @@ pub(super) enum Lookup {
     Gather,
     /// All points look into one or two windows of sixteen samples, in registers.
     Window,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum InstructionSet {
-    Portable,
-    Avx2,
-    Avx512,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -193,13 +187,6 @@ const PATCHES: &[(&str, [usize; 2])] = &[
     ("1x16", [1, 16]),
 ];
 const SINCOS: &[(&str, bool)] = &[("polynomial", false), ("builtin", true)];
-/// `None`: the best that this processor has.
-const SETS: &[(&str, Option<InstructionSet>)] = &[
-    ("auto", None),
-    ("portable", Some(InstructionSet::Portable)),
-    ("avx2", Some(InstructionSet::Avx2)),
-    ("avx512", Some(InstructionSet::Avx512)),
-];
 const WAVEFRONTS: &[(&str, Wavefront)] = &[
     ("focused", Wavefront::Focused),
     ("plane", Wavefront::Plane),
@@ -301,10 +288,7 @@ impl Settings {
             n => n as usize,
         };
         if !available.contains(&set) {
-            return Err(unsupported(format!(
-                "this processor has no {}",
-                name_of(set)
-            )));
+            return Err(unsupported(format!("this processor has no {}", set.name())));
         }
         if threads > processors {
             return Err(unsupported(format!(
@@ -421,36 +405,6 @@ impl Settings {
 
 fn unsupported(reason: String) -> Ending {
     Ending::Unsupported { reason }
-}
-
-fn name_of(set: InstructionSet) -> &'static str {
-    match set {
-        InstructionSet::Portable => "portable instructions",
-        InstructionSet::Avx2 => "AVX2 with FMA and F16C",
-        InstructionSet::Avx512 => "AVX-512 (F, DQ, BW, VL)",
-    }
-}
-
-/// What this processor has, the best last.
-pub(super) fn available() -> Vec<InstructionSet> {
-    let mut all = vec![InstructionSet::Portable];
-    #[cfg(target_arch = "x86_64")]
-    {
-        let has_avx2 = is_x86_feature_detected!("avx2")
-            && is_x86_feature_detected!("fma")
-            && is_x86_feature_detected!("f16c");
-        let has_avx512 = is_x86_feature_detected!("avx512f")
-            && is_x86_feature_detected!("avx512dq")
-            && is_x86_feature_detected!("avx512bw")
-            && is_x86_feature_detected!("avx512vl");
-        if has_avx2 {
-            all.push(InstructionSet::Avx2);
-        }
-        if has_avx2 && has_avx512 {
-            all.push(InstructionSet::Avx512);
-        }
-    }
-    all
 }
 
 struct Read<'a>(&'a Configuration);

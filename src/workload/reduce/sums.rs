@@ -7,10 +7,10 @@
 use super::geometry::{Geometry, PATCH};
 use super::lanes::{Lanes, Portable, Trace};
 use super::settings::{
-    Hoist, InstructionSet, Interpolation, Lookup, LoopOrder, Pairs, Phase, Prefetch, Reduce,
-    Settings,
+    Hoist, Interpolation, Lookup, LoopOrder, Pairs, Phase, Prefetch, Reduce, Settings,
 };
 use super::tables::{self, ENTRY, Entry};
+use crate::workload::instructions::InstructionSet;
 use std::ops::Range;
 
 /// Real and imaginary parts of a patch.

@@ -201,7 +201,7 @@ fn unrolled_loops_sum_the_same() {
             }
         }
     }
-    let sets = settings::available().len() - 1;
+    let sets = crate::workload::instructions::available().len() - 1;
     assert_eq!(tried, 36 * sets);
 }
 

@@ -1,4 +1,5 @@
 //! How the operators are carried out on a processor: what a configuration chooses beside the physics and the grid.
+use crate::workload::instructions::InstructionSet;
 
 /// Which operators share a pass over the phase space.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,13 +27,6 @@ pub(super) enum Sparse {
     Rows,
     /// And angles of an energy.
     Box,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum InstructionSet {
-    Portable,
-    Avx2,
-    Avx512,
 }
 
 /// Who shares the work of a step.

@@ -31,8 +31,9 @@ use crate::device::Device;
 use crate::plan::Declaration;
 use crate::space::Configuration;
 use crate::trial::{Ending, Work};
+use crate::workload::instructions::{InstructionSet, available};
 use beam::Beam;
-use form::{Direction, Form, Fusion, InstructionSet, Parallel, Sparse};
+use form::{Direction, Form, Fusion, Parallel, Sparse};
 use half::{bf16, f16};
 use host::Host;
 use march::March;
@@ -166,7 +167,7 @@ const OCCUPIED: f64 = 1e-12;
 /// configuration, on the problem's own grid.
 fn useful_work(beam: &Beam) -> Work {
     let tables = Tables::new(beam, &DEFINED);
-    let best = settings::available();
+    let best = available();
     let form = Form {
         fusion: Fusion::All,
         streaming: Direction::Gather,

@@ -4,9 +4,9 @@
     unsafe_code,
     reason = "vectors over raw arrays; every function says what it needs"
 )]
-use super::form::InstructionSet;
 use super::lanes::{Lanes, Portable, Stored};
 use super::tables::{Scattering, Shift};
+use crate::workload::instructions::InstructionSet;
 use std::ops::Range;
 
 /// Runs its body with the start of every vector, at the end with the part that is left. A macro, since a closure that is not inlined

@@ -1,12 +1,13 @@
 //! A configuration as the operators read it.
 use super::beam::{Beam, Grid};
-use super::form::{Direction, Form, Fusion, InstructionSet, Parallel, Sparse};
+use super::form::{Direction, Form, Fusion, Parallel, Sparse};
 use super::physics::Deflection;
 use super::tables::Physics;
 use crate::plan::Declaration;
 use crate::space::{Configuration, Parameter};
 use crate::trial::Ending;
 use crate::value::Value;
+use crate::workload::instructions::{InstructionSet, SETS, available};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Precision {
@@ -97,13 +98,6 @@ const PARALLEL: &[(&str, Parallel)] = &[
     ("pipes", Parallel::Pipes),
     ("shared_memory", Parallel::SharedMemory),
 ];
-/// `None`: the best that this processor has.
-const SETS: &[(&str, Option<InstructionSet>)] = &[
-    ("auto", None),
-    ("portable", Some(InstructionSet::Portable)),
-    ("avx2", Some(InstructionSet::Avx2)),
-    ("avx512", Some(InstructionSet::Avx512)),
-];
 
 const fn reduced(places: f64, angles: f64, energies: f64) -> Reduction {
     Reduction {
@@ -189,10 +183,7 @@ impl Settings {
             n => n as usize,
         };
         if !available.contains(&set) {
-            return Err(unsupported(format!(
-                "this processor has no {}",
-                name_of(set)
-            )));
+            return Err(unsupported(format!("this processor has no {}", set.name())));
         }
         if workers > processors {
             return Err(unsupported(format!(
@@ -260,35 +251,6 @@ impl Settings {
 
 pub(super) fn unsupported(reason: String) -> Ending {
     Ending::Unsupported { reason }
-}
-
-fn name_of(set: InstructionSet) -> &'static str {
-    match set {
-        InstructionSet::Portable => "portable instructions",
-        InstructionSet::Avx2 => "AVX2 with FMA and F16C",
-        InstructionSet::Avx512 => "AVX-512 (F, BW, VL)",
-    }
-}
-
-/// What this processor has, the best last.
-pub(super) fn available() -> Vec<InstructionSet> {
-    let mut all = vec![InstructionSet::Portable];
-    #[cfg(target_arch = "x86_64")]
-    {
-        let has_avx2 = is_x86_feature_detected!("avx2")
-            && is_x86_feature_detected!("fma")
-            && is_x86_feature_detected!("f16c");
-        let has_avx512 = is_x86_feature_detected!("avx512f")
-            && is_x86_feature_detected!("avx512bw")
-            && is_x86_feature_detected!("avx512vl");
-        if has_avx2 {
-            all.push(InstructionSet::Avx2);
-        }
-        if has_avx2 && has_avx512 {
-            all.push(InstructionSet::Avx512);
-        }
-    }
-    all
 }
 
 struct Read<'a>(&'a Configuration);

@@ -3,6 +3,7 @@ use super::judge::Outcome;
 use super::march::Pass;
 use super::*;
 use crate::value::Value;
+use crate::workload::instructions::{InstructionSet, available};
 use beam::Grid;
 use physics::Law;
 
@@ -129,7 +130,7 @@ fn every_form_agrees_with_the_definition_and_conserves() {
 fn every_instruction_set_and_number_of_workers_agrees() {
     let workload = transport("preset=tiny steps=8 nx=19");
     let wanted = exact(&workload);
-    for set in settings::available() {
+    for set in available() {
         let set = match set {
             InstructionSet::Portable => "portable",
             InstructionSet::Avx2 => "avx2",
