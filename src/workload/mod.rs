@@ -10,6 +10,7 @@ mod reduce;
 mod shared;
 mod template;
 mod transport;
+mod vectors;
 mod written;
 
 use crate::array::Array;

@@ -6,6 +6,9 @@
 )]
 use super::geometry::{ROUNDER, ROUNDER_BITS};
 use super::table::Stored;
+#[cfg(target_arch = "x86_64")]
+pub(super) use crate::workload::vectors::{F32x8, F32x16};
+pub(super) use crate::workload::vectors::{Portable, Vector};
 
 /// A record of the table as four f32.
 pub(super) trait Record: Stored {
@@ -19,20 +22,9 @@ pub(super) trait Record: Stored {
 ///
 /// # Safety
 /// Every function needs the processor to have the implementer's features; pointers need N readable or writable values.
-pub(super) trait Lanes: Copy {
-    const COUNT: usize;
+pub(super) trait Lanes: Vector {
     type Indices: Copy + AsRef<[u32]>;
 
-    unsafe fn splat(value: f32) -> Self;
-    unsafe fn load(from: *const f32) -> Self;
-    unsafe fn store(self, to: *mut f32);
-    unsafe fn add(self, other: Self) -> Self;
-    unsafe fn sub(self, other: Self) -> Self;
-    unsafe fn mul(self, other: Self) -> Self;
-    /// self·a + b, rounded once where the processor can.
-    unsafe fn mul_add(self, a: Self, b: Self) -> Self;
-    unsafe fn min(self, other: Self) -> Self;
-    unsafe fn max(self, other: Self) -> Self;
     /// r and c with √(a + b) = r + c, c far below an ulp's reach of r; `b` is the larger part, `left_off` what its f32 lacks.
     unsafe fn root(a: Self, b: Self, left_off: Self) -> (Self, Self);
     /// `self` where `a ≥ b`, else 0.
@@ -53,77 +45,11 @@ pub(super) trait Lanes: Copy {
         // SAFETY: as the caller promises.
         unsafe { self.add(Self::splat(ROUNDER)).sub(Self::splat(ROUNDER)) }
     }
-
-    #[inline(always)]
-    unsafe fn sum(self) -> f32 {
-        let mut all = [0.0_f32; 16];
-        // SAFETY: no implementer has more than sixteen lanes.
-        unsafe { self.store(all.as_mut_ptr()) };
-        let mut width = Self::COUNT;
-        while width > 1 {
-            width /= 2;
-            for lane in 0..width {
-                all[lane] += all[lane + width];
-            }
-        }
-        all[0]
-    }
-}
-
-/// Eight lanes in plain Rust: SSE2 or whatever the target has by default.
-#[derive(Clone, Copy)]
-pub(super) struct Portable([f32; 8]);
-
-impl Portable {
-    #[inline(always)]
-    fn zip(self, other: Portable, f: impl Fn(f32, f32) -> f32) -> Portable {
-        Portable(std::array::from_fn(|i| f(self.0[i], other.0[i])))
-    }
 }
 
 impl Lanes for Portable {
-    const COUNT: usize = 8;
     type Indices = [u32; 8];
 
-    #[inline(always)]
-    unsafe fn splat(value: f32) -> Portable {
-        Portable([value; 8])
-    }
-    #[inline(always)]
-    unsafe fn load(from: *const f32) -> Portable {
-        // SAFETY: as the caller promises.
-        Portable(unsafe { from.cast::<[f32; 8]>().read_unaligned() })
-    }
-    #[inline(always)]
-    unsafe fn store(self, to: *mut f32) {
-        // SAFETY: as the caller promises.
-        unsafe { to.cast::<[f32; 8]>().write_unaligned(self.0) }
-    }
-    #[inline(always)]
-    unsafe fn add(self, other: Portable) -> Portable {
-        self.zip(other, |a, b| a + b)
-    }
-    #[inline(always)]
-    unsafe fn sub(self, other: Portable) -> Portable {
-        self.zip(other, |a, b| a - b)
-    }
-    #[inline(always)]
-    unsafe fn mul(self, other: Portable) -> Portable {
-        self.zip(other, |a, b| a * b)
-    }
-    #[inline(always)]
-    unsafe fn mul_add(self, a: Portable, b: Portable) -> Portable {
-        // f32::mul_add would call a library function for each lane.
-        self.zip(a, |x, a| x * a).zip(b, |p, b| p + b)
-    }
-    #[inline(always)]
-    unsafe fn min(self, other: Portable) -> Portable {
-        self.zip(other, |a, b| if b < a { b } else { a })
-    }
-    #[inline(always)]
-    unsafe fn max(self, other: Portable) -> Portable {
-        self.zip(other, |a, b| if b > a { b } else { a })
-    }
     #[inline(always)]
     unsafe fn root(a: Portable, b: Portable, _left_off: Portable) -> (Portable, Portable) {
         // Without a fused multiply-add the residual is all rounding: the plain root is the best there is.
@@ -166,11 +92,9 @@ impl Lanes for Portable {
 impl<T: Stored> Record for T {}
 
 #[cfg(target_arch = "x86_64")]
-pub(super) use x86::{F32x8, F32x16};
-
-#[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::{Lanes, ROUNDER_BITS, Record};
+    // SAFETY of all of this module: as the caller promises.
+    use super::{F32x8, F32x16, Lanes, ROUNDER_BITS, Record};
     use half::{bf16, f16};
     use std::arch::x86_64::*;
 
@@ -241,51 +165,9 @@ mod x86 {
         }
     }
 
-    /// Eight lanes: AVX2 and FMA.
-    #[derive(Clone, Copy)]
-    pub(in super::super) struct F32x8(__m256);
-
     impl Lanes for F32x8 {
-        const COUNT: usize = 8;
         type Indices = [u32; 8];
 
-        #[inline(always)]
-        unsafe fn splat(value: f32) -> F32x8 {
-            // SAFETY: as the caller promises, here and below.
-            F32x8(unsafe { _mm256_set1_ps(value) })
-        }
-        #[inline(always)]
-        unsafe fn load(from: *const f32) -> F32x8 {
-            F32x8(unsafe { _mm256_loadu_ps(from) })
-        }
-        #[inline(always)]
-        unsafe fn store(self, to: *mut f32) {
-            unsafe { _mm256_storeu_ps(to, self.0) }
-        }
-        #[inline(always)]
-        unsafe fn add(self, other: F32x8) -> F32x8 {
-            F32x8(unsafe { _mm256_add_ps(self.0, other.0) })
-        }
-        #[inline(always)]
-        unsafe fn sub(self, other: F32x8) -> F32x8 {
-            F32x8(unsafe { _mm256_sub_ps(self.0, other.0) })
-        }
-        #[inline(always)]
-        unsafe fn mul(self, other: F32x8) -> F32x8 {
-            F32x8(unsafe { _mm256_mul_ps(self.0, other.0) })
-        }
-        #[inline(always)]
-        unsafe fn mul_add(self, a: F32x8, b: F32x8) -> F32x8 {
-            F32x8(unsafe { _mm256_fmadd_ps(self.0, a.0, b.0) })
-        }
-        #[inline(always)]
-        unsafe fn min(self, other: F32x8) -> F32x8 {
-            F32x8(unsafe { _mm256_min_ps(self.0, other.0) })
-        }
-        #[inline(always)]
-        unsafe fn max(self, other: F32x8) -> F32x8 {
-            F32x8(unsafe { _mm256_max_ps(self.0, other.0) })
-        }
         #[inline(always)]
         unsafe fn root(a: F32x8, b: F32x8, left_off: F32x8) -> (F32x8, F32x8) {
             unsafe {
@@ -354,51 +236,9 @@ mod x86 {
         }
     }
 
-    /// Sixteen lanes: AVX-512F and DQ.
-    #[derive(Clone, Copy)]
-    pub(in super::super) struct F32x16(__m512);
-
     impl Lanes for F32x16 {
-        const COUNT: usize = 16;
         type Indices = [u32; 16];
 
-        #[inline(always)]
-        unsafe fn splat(value: f32) -> F32x16 {
-            // SAFETY: as the caller promises, here and below.
-            F32x16(unsafe { _mm512_set1_ps(value) })
-        }
-        #[inline(always)]
-        unsafe fn load(from: *const f32) -> F32x16 {
-            F32x16(unsafe { _mm512_loadu_ps(from) })
-        }
-        #[inline(always)]
-        unsafe fn store(self, to: *mut f32) {
-            unsafe { _mm512_storeu_ps(to, self.0) }
-        }
-        #[inline(always)]
-        unsafe fn add(self, other: F32x16) -> F32x16 {
-            F32x16(unsafe { _mm512_add_ps(self.0, other.0) })
-        }
-        #[inline(always)]
-        unsafe fn sub(self, other: F32x16) -> F32x16 {
-            F32x16(unsafe { _mm512_sub_ps(self.0, other.0) })
-        }
-        #[inline(always)]
-        unsafe fn mul(self, other: F32x16) -> F32x16 {
-            F32x16(unsafe { _mm512_mul_ps(self.0, other.0) })
-        }
-        #[inline(always)]
-        unsafe fn mul_add(self, a: F32x16, b: F32x16) -> F32x16 {
-            F32x16(unsafe { _mm512_fmadd_ps(self.0, a.0, b.0) })
-        }
-        #[inline(always)]
-        unsafe fn min(self, other: F32x16) -> F32x16 {
-            F32x16(unsafe { _mm512_min_ps(self.0, other.0) })
-        }
-        #[inline(always)]
-        unsafe fn max(self, other: F32x16) -> F32x16 {
-            F32x16(unsafe { _mm512_max_ps(self.0, other.0) })
-        }
         #[inline(always)]
         unsafe fn root(a: F32x16, b: F32x16, left_off: F32x16) -> (F32x16, F32x16) {
             unsafe {
@@ -505,10 +345,11 @@ mod tests {
         agree::<Portable>();
         #[cfg(target_arch = "x86_64")]
         {
-            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            use crate::workload::instructions::{InstructionSet, available};
+            if available().contains(&InstructionSet::Avx2) {
                 agree::<F32x8>();
             }
-            if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq") {
+            if available().contains(&InstructionSet::Avx512) {
                 agree::<F32x16>();
             }
         }

@@ -5,6 +5,9 @@
     unsafe_code,
     reason = "intrinsics and raw reads of traces; every function says what it needs"
 )]
+#[cfg(target_arch = "x86_64")]
+pub(super) use crate::workload::vectors::{F32x8, F32x16};
+pub(super) use crate::workload::vectors::{Portable, Vector};
 use half::{bf16, f16};
 
 /// How a sample of a trace is stored; arithmetic is f32.
@@ -136,8 +139,7 @@ sample!(bf16, 2, widen::bf16x8, widen::bf16x16);
 ///
 /// # Safety
 /// Every function needs the processor to have the implementer's features; pointers need N readable or writable values.
-pub(super) trait Lanes: Copy {
-    const COUNT: usize;
+pub(super) trait Lanes: Vector {
     /// Bits of all lanes.
     const ALL: u32;
     /// Whole numbers.
@@ -145,17 +147,7 @@ pub(super) trait Lanes: Copy {
     /// 2N consecutive samples.
     type Window: Copy;
 
-    unsafe fn splat(value: f32) -> Self;
-    unsafe fn load(from: *const f32) -> Self;
-    unsafe fn store(self, to: *mut f32);
-    unsafe fn add(self, other: Self) -> Self;
-    unsafe fn sub(self, other: Self) -> Self;
-    unsafe fn mul(self, other: Self) -> Self;
     unsafe fn div(self, other: Self) -> Self;
-    /// self·a + b, rounded once where the processor can.
-    unsafe fn mul_add(self, a: Self, b: Self) -> Self;
-    unsafe fn min(self, other: Self) -> Self;
-    unsafe fn max(self, other: Self) -> Self;
     /// Of a positive number, to an ulp.
     unsafe fn root(self) -> Self;
     /// The sum of two roots, which keep different units of the processor busy where it has them.
@@ -186,28 +178,6 @@ pub(super) trait Lanes: Copy {
     /// # Safety
     /// `from + index` is readable in every lane.
     unsafe fn gather<T: Sample>(from: *const T, index: Self::Index) -> Self;
-
-    #[inline(always)]
-    unsafe fn to_array(self) -> [f32; 16] {
-        let mut all = [0.0; 16];
-        // SAFETY: no implementer has more than sixteen lanes.
-        unsafe { self.store(all.as_mut_ptr()) };
-        all
-    }
-
-    #[inline(always)]
-    unsafe fn sum(self) -> f32 {
-        // SAFETY: as the caller promises.
-        let mut all = unsafe { self.to_array() };
-        let mut width = Self::COUNT;
-        while width > 1 {
-            width /= 2;
-            for lane in 0..width {
-                all[lane] += all[lane + width];
-            }
-        }
-        all[0]
-    }
 }
 
 /// # Safety
@@ -224,64 +194,14 @@ unsafe fn pack<V: Copy>(all: &[V; 16], mut lanes: u32, mut to: *mut V) {
     }
 }
 
-/// Eight lanes in plain Rust.
-#[derive(Clone, Copy)]
-pub(super) struct Portable([f32; 8]);
-
-impl Portable {
-    #[inline(always)]
-    fn zip(self, other: Portable, f: impl Fn(f32, f32) -> f32) -> Portable {
-        Portable(std::array::from_fn(|i| f(self.0[i], other.0[i])))
-    }
-}
-
 impl Lanes for Portable {
-    const COUNT: usize = 8;
     const ALL: u32 = 0xFF;
     type Index = [i32; 8];
     type Window = [f32; 16];
 
     #[inline(always)]
-    unsafe fn splat(value: f32) -> Portable {
-        Portable([value; 8])
-    }
-    #[inline(always)]
-    unsafe fn load(from: *const f32) -> Portable {
-        // SAFETY: as the caller promises, here and below.
-        Portable(unsafe { from.cast::<[f32; 8]>().read_unaligned() })
-    }
-    #[inline(always)]
-    unsafe fn store(self, to: *mut f32) {
-        unsafe { to.cast::<[f32; 8]>().write_unaligned(self.0) }
-    }
-    #[inline(always)]
-    unsafe fn add(self, other: Portable) -> Portable {
-        self.zip(other, |a, b| a + b)
-    }
-    #[inline(always)]
-    unsafe fn sub(self, other: Portable) -> Portable {
-        self.zip(other, |a, b| a - b)
-    }
-    #[inline(always)]
     unsafe fn div(self, other: Portable) -> Portable {
         self.zip(other, |a, b| a / b)
-    }
-    #[inline(always)]
-    unsafe fn mul(self, other: Portable) -> Portable {
-        self.zip(other, |a, b| a * b)
-    }
-    #[inline(always)]
-    unsafe fn mul_add(self, a: Portable, b: Portable) -> Portable {
-        // f32::mul_add would call a library function for each lane.
-        self.zip(a, |x, a| x * a).zip(b, |p, b| p + b)
-    }
-    #[inline(always)]
-    unsafe fn min(self, other: Portable) -> Portable {
-        self.zip(other, |a, b| if b < a { b } else { a })
-    }
-    #[inline(always)]
-    unsafe fn max(self, other: Portable) -> Portable {
-        self.zip(other, |a, b| if b > a { b } else { a })
     }
     #[inline(always)]
     unsafe fn root(self) -> Portable {
@@ -367,63 +287,19 @@ impl Lanes for Portable {
 }
 
 #[cfg(target_arch = "x86_64")]
-pub(super) use x86::{F32x8, F32x16};
-
-#[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::{Lanes, Sample};
+    // SAFETY of all of this module: as the caller promises.
+    use super::{F32x8, F32x16, Lanes, Sample, Vector};
     use std::arch::x86_64::*;
 
-    /// Eight lanes: AVX2, FMA, F16C.
-    #[derive(Clone, Copy)]
-    pub(in super::super) struct F32x8(__m256);
-
     impl Lanes for F32x8 {
-        const COUNT: usize = 8;
         const ALL: u32 = 0xFF;
         type Index = __m256i;
         type Window = [__m256; 2];
 
         #[inline(always)]
-        unsafe fn splat(value: f32) -> F32x8 {
-            // SAFETY: as the caller promises, here and below.
-            F32x8(unsafe { _mm256_set1_ps(value) })
-        }
-        #[inline(always)]
-        unsafe fn load(from: *const f32) -> F32x8 {
-            F32x8(unsafe { _mm256_loadu_ps(from) })
-        }
-        #[inline(always)]
-        unsafe fn store(self, to: *mut f32) {
-            unsafe { _mm256_storeu_ps(to, self.0) }
-        }
-        #[inline(always)]
-        unsafe fn add(self, other: F32x8) -> F32x8 {
-            F32x8(unsafe { _mm256_add_ps(self.0, other.0) })
-        }
-        #[inline(always)]
-        unsafe fn sub(self, other: F32x8) -> F32x8 {
-            F32x8(unsafe { _mm256_sub_ps(self.0, other.0) })
-        }
-        #[inline(always)]
         unsafe fn div(self, other: F32x8) -> F32x8 {
             F32x8(unsafe { _mm256_div_ps(self.0, other.0) })
-        }
-        #[inline(always)]
-        unsafe fn mul(self, other: F32x8) -> F32x8 {
-            F32x8(unsafe { _mm256_mul_ps(self.0, other.0) })
-        }
-        #[inline(always)]
-        unsafe fn mul_add(self, a: F32x8, b: F32x8) -> F32x8 {
-            F32x8(unsafe { _mm256_fmadd_ps(self.0, a.0, b.0) })
-        }
-        #[inline(always)]
-        unsafe fn min(self, other: F32x8) -> F32x8 {
-            F32x8(unsafe { _mm256_min_ps(self.0, other.0) })
-        }
-        #[inline(always)]
-        unsafe fn max(self, other: F32x8) -> F32x8 {
-            F32x8(unsafe { _mm256_max_ps(self.0, other.0) })
         }
         #[inline(always)]
         unsafe fn root(self) -> F32x8 {
@@ -533,56 +409,14 @@ mod x86 {
         }
     }
 
-    /// Sixteen lanes: AVX-512F, DQ, BW and VL.
-    #[derive(Clone, Copy)]
-    pub(in super::super) struct F32x16(__m512);
-
     impl Lanes for F32x16 {
-        const COUNT: usize = 16;
         const ALL: u32 = 0xFFFF;
         type Index = __m512i;
         type Window = [__m512; 2];
 
         #[inline(always)]
-        unsafe fn splat(value: f32) -> F32x16 {
-            // SAFETY: as the caller promises, here and below.
-            F32x16(unsafe { _mm512_set1_ps(value) })
-        }
-        #[inline(always)]
-        unsafe fn load(from: *const f32) -> F32x16 {
-            F32x16(unsafe { _mm512_loadu_ps(from) })
-        }
-        #[inline(always)]
-        unsafe fn store(self, to: *mut f32) {
-            unsafe { _mm512_storeu_ps(to, self.0) }
-        }
-        #[inline(always)]
-        unsafe fn add(self, other: F32x16) -> F32x16 {
-            F32x16(unsafe { _mm512_add_ps(self.0, other.0) })
-        }
-        #[inline(always)]
-        unsafe fn sub(self, other: F32x16) -> F32x16 {
-            F32x16(unsafe { _mm512_sub_ps(self.0, other.0) })
-        }
-        #[inline(always)]
         unsafe fn div(self, other: F32x16) -> F32x16 {
             F32x16(unsafe { _mm512_div_ps(self.0, other.0) })
-        }
-        #[inline(always)]
-        unsafe fn mul(self, other: F32x16) -> F32x16 {
-            F32x16(unsafe { _mm512_mul_ps(self.0, other.0) })
-        }
-        #[inline(always)]
-        unsafe fn mul_add(self, a: F32x16, b: F32x16) -> F32x16 {
-            F32x16(unsafe { _mm512_fmadd_ps(self.0, a.0, b.0) })
-        }
-        #[inline(always)]
-        unsafe fn min(self, other: F32x16) -> F32x16 {
-            F32x16(unsafe { _mm512_min_ps(self.0, other.0) })
-        }
-        #[inline(always)]
-        unsafe fn max(self, other: F32x16) -> F32x16 {
-            F32x16(unsafe { _mm512_max_ps(self.0, other.0) })
         }
         #[inline(always)]
         unsafe fn root(self) -> F32x16 {

@@ -111,7 +111,7 @@ pub(super) unsafe fn sinc<L: Lanes>(share: L) -> [L; 8] {
 
 #[cfg(test)]
 mod tests {
-    use super::super::lanes::Portable;
+    use super::super::lanes::{Portable, Vector};
     use super::*;
     use std::f64::consts::PI;
 

@@ -4,6 +4,9 @@
     unsafe_code,
     reason = "intrinsics and raw reads of channel data; every function says what it needs"
 )]
+#[cfg(target_arch = "x86_64")]
+pub(super) use crate::workload::vectors::{F32x8, F32x16};
+pub(super) use crate::workload::vectors::{Portable, Vector};
 use half::{bf16, f16};
 use std::f32::consts::TAU;
 
@@ -76,21 +79,9 @@ pub(super) type Neighbours<V> = [V; 4];
 ///
 /// # Safety
 /// Every function needs the processor to have the implementer's features; pointers need N readable or writable values.
-pub(super) trait Lanes: Copy {
-    const COUNT: usize;
-
-    unsafe fn splat(value: f32) -> Self;
-    unsafe fn load(from: *const f32) -> Self;
-    unsafe fn store(self, to: *mut f32);
-    unsafe fn add(self, other: Self) -> Self;
-    unsafe fn sub(self, other: Self) -> Self;
-    unsafe fn mul(self, other: Self) -> Self;
-    /// self·a + b, rounded once where the processor can.
-    unsafe fn mul_add(self, a: Self, b: Self) -> Self;
+pub(super) trait Lanes: Vector {
     /// b − self·a, likewise.
     unsafe fn neg_mul_add(self, a: Self, b: Self) -> Self;
-    unsafe fn min(self, other: Self) -> Self;
-    unsafe fn max(self, other: Self) -> Self;
     /// The largest whole number below, for 0 ≤ self < 2^22.
     unsafe fn floor(self) -> Self;
     /// `self` where `low ≤ x ≤ high`, else 0.
@@ -152,62 +143,10 @@ pub(super) trait Lanes: Copy {
     }
 }
 
-/// Eight lanes in plain Rust: SSE2 or whatever the target has by default.
-#[derive(Clone, Copy)]
-pub(super) struct Portable([f32; 8]);
-
-impl Portable {
-    #[inline(always)]
-    fn zip(self, other: Portable, f: impl Fn(f32, f32) -> f32) -> Portable {
-        Portable(std::array::from_fn(|i| f(self.0[i], other.0[i])))
-    }
-}
-
 impl Lanes for Portable {
-    const COUNT: usize = 8;
-
-    #[inline(always)]
-    unsafe fn splat(value: f32) -> Portable {
-        Portable([value; 8])
-    }
-    #[inline(always)]
-    unsafe fn load(from: *const f32) -> Portable {
-        // SAFETY: as the caller promises.
-        Portable(unsafe { from.cast::<[f32; 8]>().read_unaligned() })
-    }
-    #[inline(always)]
-    unsafe fn store(self, to: *mut f32) {
-        // SAFETY: as the caller promises.
-        unsafe { to.cast::<[f32; 8]>().write_unaligned(self.0) }
-    }
-    #[inline(always)]
-    unsafe fn add(self, other: Portable) -> Portable {
-        self.zip(other, |a, b| a + b)
-    }
-    #[inline(always)]
-    unsafe fn sub(self, other: Portable) -> Portable {
-        self.zip(other, |a, b| a - b)
-    }
-    #[inline(always)]
-    unsafe fn mul(self, other: Portable) -> Portable {
-        self.zip(other, |a, b| a * b)
-    }
-    #[inline(always)]
-    unsafe fn mul_add(self, a: Portable, b: Portable) -> Portable {
-        // f32::mul_add would call a library function for each lane.
-        self.zip(a, |x, a| x * a).zip(b, |p, b| p + b)
-    }
     #[inline(always)]
     unsafe fn neg_mul_add(self, a: Portable, b: Portable) -> Portable {
         self.zip(a, |x, a| x * a).zip(b, |p, b| b - p)
-    }
-    #[inline(always)]
-    unsafe fn min(self, other: Portable) -> Portable {
-        self.zip(other, |a, b| if b < a { b } else { a })
-    }
-    #[inline(always)]
-    unsafe fn max(self, other: Portable) -> Portable {
-        self.zip(other, |a, b| if b > a { b } else { a })
     }
     #[inline(always)]
     unsafe fn floor(self) -> Portable {
@@ -244,11 +183,9 @@ impl Lanes for Portable {
 }
 
 #[cfg(target_arch = "x86_64")]
-pub(super) use x86::{F32x8, F32x16};
-
-#[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::{Lanes, Neighbours, Trace};
+    // SAFETY of all of this module: as the caller promises.
+    use super::{F32x8, F32x16, Lanes, Neighbours, Trace};
     use half::{bf16, f16};
     use std::arch::x86_64::*;
 
@@ -327,52 +264,10 @@ mod x86 {
         }
     }
 
-    /// Eight lanes: AVX2 and FMA.
-    #[derive(Clone, Copy)]
-    pub(in super::super) struct F32x8(__m256);
-
     impl Lanes for F32x8 {
-        const COUNT: usize = 8;
-
-        #[inline(always)]
-        unsafe fn splat(value: f32) -> F32x8 {
-            F32x8(unsafe { _mm256_set1_ps(value) })
-        }
-        #[inline(always)]
-        unsafe fn load(from: *const f32) -> F32x8 {
-            F32x8(unsafe { _mm256_loadu_ps(from) })
-        }
-        #[inline(always)]
-        unsafe fn store(self, to: *mut f32) {
-            unsafe { _mm256_storeu_ps(to, self.0) }
-        }
-        #[inline(always)]
-        unsafe fn add(self, other: F32x8) -> F32x8 {
-            F32x8(unsafe { _mm256_add_ps(self.0, other.0) })
-        }
-        #[inline(always)]
-        unsafe fn sub(self, other: F32x8) -> F32x8 {
-            F32x8(unsafe { _mm256_sub_ps(self.0, other.0) })
-        }
-        #[inline(always)]
-        unsafe fn mul(self, other: F32x8) -> F32x8 {
-            F32x8(unsafe { _mm256_mul_ps(self.0, other.0) })
-        }
-        #[inline(always)]
-        unsafe fn mul_add(self, a: F32x8, b: F32x8) -> F32x8 {
-            F32x8(unsafe { _mm256_fmadd_ps(self.0, a.0, b.0) })
-        }
         #[inline(always)]
         unsafe fn neg_mul_add(self, a: F32x8, b: F32x8) -> F32x8 {
             F32x8(unsafe { _mm256_fnmadd_ps(self.0, a.0, b.0) })
-        }
-        #[inline(always)]
-        unsafe fn min(self, other: F32x8) -> F32x8 {
-            F32x8(unsafe { _mm256_min_ps(self.0, other.0) })
-        }
-        #[inline(always)]
-        unsafe fn max(self, other: F32x8) -> F32x8 {
-            F32x8(unsafe { _mm256_max_ps(self.0, other.0) })
         }
         #[inline(always)]
         unsafe fn floor(self) -> F32x8 {
@@ -415,52 +310,10 @@ mod x86 {
         }
     }
 
-    /// Sixteen lanes: AVX-512F, DQ, BW and VL.
-    #[derive(Clone, Copy)]
-    pub(in super::super) struct F32x16(__m512);
-
     impl Lanes for F32x16 {
-        const COUNT: usize = 16;
-
-        #[inline(always)]
-        unsafe fn splat(value: f32) -> F32x16 {
-            F32x16(unsafe { _mm512_set1_ps(value) })
-        }
-        #[inline(always)]
-        unsafe fn load(from: *const f32) -> F32x16 {
-            F32x16(unsafe { _mm512_loadu_ps(from) })
-        }
-        #[inline(always)]
-        unsafe fn store(self, to: *mut f32) {
-            unsafe { _mm512_storeu_ps(to, self.0) }
-        }
-        #[inline(always)]
-        unsafe fn add(self, other: F32x16) -> F32x16 {
-            F32x16(unsafe { _mm512_add_ps(self.0, other.0) })
-        }
-        #[inline(always)]
-        unsafe fn sub(self, other: F32x16) -> F32x16 {
-            F32x16(unsafe { _mm512_sub_ps(self.0, other.0) })
-        }
-        #[inline(always)]
-        unsafe fn mul(self, other: F32x16) -> F32x16 {
-            F32x16(unsafe { _mm512_mul_ps(self.0, other.0) })
-        }
-        #[inline(always)]
-        unsafe fn mul_add(self, a: F32x16, b: F32x16) -> F32x16 {
-            F32x16(unsafe { _mm512_fmadd_ps(self.0, a.0, b.0) })
-        }
         #[inline(always)]
         unsafe fn neg_mul_add(self, a: F32x16, b: F32x16) -> F32x16 {
             F32x16(unsafe { _mm512_fnmadd_ps(self.0, a.0, b.0) })
-        }
-        #[inline(always)]
-        unsafe fn min(self, other: F32x16) -> F32x16 {
-            F32x16(unsafe { _mm512_min_ps(self.0, other.0) })
-        }
-        #[inline(always)]
-        unsafe fn max(self, other: F32x16) -> F32x16 {
-            F32x16(unsafe { _mm512_max_ps(self.0, other.0) })
         }
         #[inline(always)]
         unsafe fn floor(self) -> F32x16 {

@@ -3,6 +3,9 @@
     unsafe_code,
     reason = "intrinsics and raw reads; every function says what it needs"
 )]
+#[cfg(target_arch = "x86_64")]
+pub(super) use crate::workload::vectors::{F32x8, F32x16};
+pub(super) use crate::workload::vectors::{Portable, Vector};
 use half::{bf16, f16};
 
 /// N numbers that are computed with at once.
@@ -10,12 +13,7 @@ use half::{bf16, f16};
 /// # Safety
 /// Every function needs the processor to have the implementer's features; pointers need N readable or writable values, or as many
 /// as a `part` has.
-pub(super) trait Lanes: Copy {
-    const COUNT: usize;
-
-    unsafe fn splat(value: f32) -> Self;
-    unsafe fn load(from: *const f32) -> Self;
-    unsafe fn store(self, to: *mut f32);
+pub(super) trait Lanes: Vector {
     /// The first `count` numbers, 0 in the other lanes.
     unsafe fn load_part(from: *const f32, count: usize) -> Self;
     unsafe fn store_part(self, to: *mut f32, count: usize);
@@ -23,25 +21,6 @@ pub(super) trait Lanes: Copy {
     unsafe fn store_half(self, to: *mut f16);
     unsafe fn load_brain(from: *const bf16) -> Self;
     unsafe fn store_brain(self, to: *mut bf16);
-    unsafe fn add(self, other: Self) -> Self;
-    unsafe fn mul(self, other: Self) -> Self;
-    /// self·a + b, rounded once where the processor can.
-    unsafe fn mul_add(self, a: Self, b: Self) -> Self;
-
-    #[inline(always)]
-    unsafe fn sum(self) -> f32 {
-        let mut all = [0.0_f32; 16];
-        // SAFETY: no implementer has more than sixteen lanes.
-        unsafe { self.store(all.as_mut_ptr()) };
-        let mut width = Self::COUNT;
-        while width > 1 {
-            width /= 2;
-            for lane in 0..width {
-                all[lane] += all[lane + width];
-            }
-        }
-        all[0]
-    }
 }
 
 /// What a cell is stored as. All of an array's values are ≥ 0 and finite.
@@ -151,26 +130,7 @@ impl Stored for bf16 {
     }
 }
 
-/// Eight lanes in plain Rust: SSE2 or whatever the target has by default.
-#[derive(Clone, Copy)]
-pub(super) struct Portable([f32; 8]);
-
 impl Lanes for Portable {
-    const COUNT: usize = 8;
-
-    #[inline(always)]
-    unsafe fn splat(value: f32) -> Portable {
-        Portable([value; 8])
-    }
-    #[inline(always)]
-    unsafe fn load(from: *const f32) -> Portable {
-        // SAFETY: as the caller promises, here and below.
-        Portable(unsafe { from.cast::<[f32; 8]>().read_unaligned() })
-    }
-    #[inline(always)]
-    unsafe fn store(self, to: *mut f32) {
-        unsafe { to.cast::<[f32; 8]>().write_unaligned(self.0) }
-    }
     #[inline(always)]
     unsafe fn load_part(from: *const f32, count: usize) -> Portable {
         let mut all = [0.0; 8];
@@ -203,36 +163,17 @@ impl Lanes for Portable {
                 .write_unaligned(self.0.map(bf16::from_f32))
         }
     }
-    #[inline(always)]
-    unsafe fn add(self, other: Portable) -> Portable {
-        Portable(std::array::from_fn(|i| self.0[i] + other.0[i]))
-    }
-    #[inline(always)]
-    unsafe fn mul(self, other: Portable) -> Portable {
-        Portable(std::array::from_fn(|i| self.0[i] * other.0[i]))
-    }
-    #[inline(always)]
-    unsafe fn mul_add(self, a: Portable, b: Portable) -> Portable {
-        // f32::mul_add would call a library function for each lane.
-        Portable(std::array::from_fn(|i| self.0[i] * a.0[i] + b.0[i]))
-    }
 }
 
 #[cfg(target_arch = "x86_64")]
-pub(super) use x86::{F32x8, F32x16};
-
-#[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::Lanes;
+    // SAFETY of all of this module: as the caller promises.
+    use super::{F32x8, F32x16, Lanes};
     use half::{bf16, f16};
     use std::arch::x86_64::*;
 
     /// Round to nearest, ties to even.
     const ROUND: i32 = _MM_FROUND_TO_NEAREST_INT;
-
-    /// Eight lanes: AVX2, FMA and F16C.
-    #[derive(Clone, Copy)]
-    pub(in super::super) struct F32x8(__m256);
 
     /// All ones in the first lanes of a window into it.
     const FIRST: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
@@ -244,21 +185,6 @@ mod x86 {
     }
 
     impl Lanes for F32x8 {
-        const COUNT: usize = 8;
-
-        #[inline(always)]
-        unsafe fn splat(value: f32) -> F32x8 {
-            // SAFETY: as the caller promises, here and below.
-            F32x8(unsafe { _mm256_set1_ps(value) })
-        }
-        #[inline(always)]
-        unsafe fn load(from: *const f32) -> F32x8 {
-            F32x8(unsafe { _mm256_loadu_ps(from) })
-        }
-        #[inline(always)]
-        unsafe fn store(self, to: *mut f32) {
-            unsafe { _mm256_storeu_ps(to, self.0) }
-        }
         #[inline(always)]
         unsafe fn load_part(from: *const f32, count: usize) -> F32x8 {
             F32x8(unsafe { _mm256_maskload_ps(from, first(count)) })
@@ -293,40 +219,9 @@ mod x86 {
                 _mm_storeu_si128(to.cast(), _mm256_castsi256_si128(packed));
             }
         }
-        #[inline(always)]
-        unsafe fn add(self, other: F32x8) -> F32x8 {
-            F32x8(unsafe { _mm256_add_ps(self.0, other.0) })
-        }
-        #[inline(always)]
-        unsafe fn mul(self, other: F32x8) -> F32x8 {
-            F32x8(unsafe { _mm256_mul_ps(self.0, other.0) })
-        }
-        #[inline(always)]
-        unsafe fn mul_add(self, a: F32x8, b: F32x8) -> F32x8 {
-            F32x8(unsafe { _mm256_fmadd_ps(self.0, a.0, b.0) })
-        }
     }
 
-    /// Sixteen lanes: AVX-512F, BW and VL.
-    #[derive(Clone, Copy)]
-    pub(in super::super) struct F32x16(__m512);
-
     impl Lanes for F32x16 {
-        const COUNT: usize = 16;
-
-        #[inline(always)]
-        unsafe fn splat(value: f32) -> F32x16 {
-            // SAFETY: as the caller promises, here and below.
-            F32x16(unsafe { _mm512_set1_ps(value) })
-        }
-        #[inline(always)]
-        unsafe fn load(from: *const f32) -> F32x16 {
-            F32x16(unsafe { _mm512_loadu_ps(from) })
-        }
-        #[inline(always)]
-        unsafe fn store(self, to: *mut f32) {
-            unsafe { _mm512_storeu_ps(to, self.0) }
-        }
         #[inline(always)]
         unsafe fn load_part(from: *const f32, count: usize) -> F32x16 {
             F32x16(unsafe { _mm512_maskz_loadu_ps(mask(count), from) })
@@ -359,18 +254,6 @@ mod x86 {
                 let short = _mm512_srli_epi32::<16>(_mm512_add_epi32(bits, bias));
                 _mm256_storeu_si256(to.cast(), _mm512_cvtepi32_epi16(short));
             }
-        }
-        #[inline(always)]
-        unsafe fn add(self, other: F32x16) -> F32x16 {
-            F32x16(unsafe { _mm512_add_ps(self.0, other.0) })
-        }
-        #[inline(always)]
-        unsafe fn mul(self, other: F32x16) -> F32x16 {
-            F32x16(unsafe { _mm512_mul_ps(self.0, other.0) })
-        }
-        #[inline(always)]
-        unsafe fn mul_add(self, a: F32x16, b: F32x16) -> F32x16 {
-            F32x16(unsafe { _mm512_fmadd_ps(self.0, a.0, b.0) })
         }
     }
 
@@ -431,16 +314,11 @@ mod tests {
         agree_in_every_precision::<Portable>();
         #[cfg(target_arch = "x86_64")]
         {
-            if is_x86_feature_detected!("avx2")
-                && is_x86_feature_detected!("fma")
-                && is_x86_feature_detected!("f16c")
-            {
+            use crate::workload::instructions::{InstructionSet, available};
+            if available().contains(&InstructionSet::Avx2) {
                 agree_in_every_precision::<F32x8>();
             }
-            if is_x86_feature_detected!("avx512f")
-                && is_x86_feature_detected!("avx512bw")
-                && is_x86_feature_detected!("avx512vl")
-            {
+            if available().contains(&InstructionSet::Avx512) {
                 agree_in_every_precision::<F32x16>();
             }
         }
