@@ -31,10 +31,10 @@ pub(super) trait Stored: Copy + Default + Send + Sync + 'static {
     fn narrowed(value: f32) -> Self;
 
     /// # Safety
-    /// As [`Lanes::load`].
+    /// As [`Vector::load`].
     unsafe fn load<V: Lanes>(from: *const Self) -> V;
     /// # Safety
-    /// As [`Lanes::store`].
+    /// As [`Vector::store`].
     unsafe fn store<V: Lanes>(value: V, to: *mut Self);
 
     /// # Safety
