@@ -29,9 +29,11 @@ impl Format {
             Format::Ppm => "ppm",
         }
     }
+}
 
-    fn header(self, [height, width]: [usize; 2]) -> Vec<u8> {
-        match self {
+/// What stands in a file before its pixels.
+pub(super) fn header(format: Format, [height, width]: [usize; 2]) -> Vec<u8> {
+    match format {
             Format::Ppm => format!("P6\n{width} {height}\n255\n").into_bytes(),
             Format::Npy => {
                 let described = format!(
@@ -47,7 +49,6 @@ impl Format {
                 header
             }
         }
-    }
 }
 
 /// Where the pixels of a frame lie in its file.
@@ -210,7 +211,7 @@ pub(super) fn write(scene: &Scene, format: Format, scratch: &Path) -> Result<Vec
     let folder = scratch.join(format!("e2p-{key}"));
     let wrong = |e: std::io::Error| format!("frames in {}: {e}", folder.display());
     std::fs::create_dir_all(&folder).map_err(wrong)?;
-    let header = format.header([scene.height, scene.width]);
+    let header = header(format, [scene.height, scene.width]);
     let mut files = vec![];
     for k in 0..scene.kinds.len() {
         let path = folder.join(format!("{k:05}.{}", format.ending()));
