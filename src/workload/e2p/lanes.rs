@@ -209,7 +209,9 @@ impl Arithmetic for Fixed {
     fn weights(found: &Found) -> [[u32; GROUP]; 2] {
         let (mut across, mut down) = ([0; GROUP], [0; GROUP]);
         for k in 0..GROUP {
-            let (a, b) = (found.a[k] as i32 as u32, found.b[k] as i32 as u32);
+            // SAFETY: from 0 to 32; `as` would be no vector.
+            let [a, b]: [u32; 2] =
+                [found.a[k], found.b[k]].map(|t| unsafe { t.to_int_unchecked() });
             across[k] = ((32 - a) | a << 8) * 0x1_0001;
             down[k] = (32 - b) | b << 16;
         }
@@ -243,8 +245,11 @@ unsafe fn groups<Q: Quads, A: Arithmetic>(task: &Task<'_>) {
                 offsets[k] =
                     3 * (found.row[k] * task.scene().width as i32 + found.column[k]) as u32;
             }
+            let coming = [offsets[0], offsets[GROUP - 1]].map(|at| at as usize + 2 * next_row);
             for frame in task.frames.clone() {
                 let pixels = task.job.frames[frame];
+                Q::prefetch(pixels.as_ptr().wrapping_add(coming[0]));
+                Q::prefetch(pixels.as_ptr().wrapping_add(coming[1]));
                 let mut gathered = [0; 16 * GROUP];
                 let (above, next_row, offsets) = if found.is_at_edge {
                     gather(pixels, edges, &found, &mut gathered);

@@ -21,6 +21,9 @@ pub(super) trait Quads: Copy {
     /// Eight bytes at `above` + offset and eight at `below` + offset, for every fourth of the offsets.
     unsafe fn load(above: *const u8, below: *const u8, offsets: *const u32) -> Self;
 
+    /// Asks for what is there, which may be nothing, to be in the cache soon.
+    fn prefetch(at: *const u8);
+
     /// Four 32-bit words a lane, in order.
     unsafe fn load_words(from: *const u32) -> Self;
 
@@ -98,6 +101,11 @@ mod x86 {
                 let second = lane(above, below, offsets.add(4));
                 Avx2(_mm256_set_m128i(second, first))
             }
+        }
+        #[inline(always)]
+        fn prefetch(at: *const u8) {
+            // SAFETY: an address that is no memory is ignored.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
         }
         #[inline(always)]
         unsafe fn load_words(from: *const u32) -> Avx2 {
@@ -184,6 +192,11 @@ mod x86 {
                 let high = Avx2::load(above, below, offsets.add(8)).0;
                 Avx512(_mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high))
             }
+        }
+        #[inline(always)]
+        fn prefetch(at: *const u8) {
+            // SAFETY: an address that is no memory is ignored.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
         }
         #[inline(always)]
         unsafe fn load_words(from: *const u32) -> Avx512 {

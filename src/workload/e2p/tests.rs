@@ -66,7 +66,13 @@ fn view(width: usize, out: [usize; 2], cameras: &[Camera]) -> Scene {
         height: width / 2,
         cameras: cameras.to_vec(),
         out,
-        tangents: [1.0, 45_f64.to_radians().mul_add(out[0] as f64 / out[1] as f64, 0.0).tan()],
+        tangents: [
+            1.0,
+            45_f64
+                .to_radians()
+                .mul_add(out[0] as f64 / out[1] as f64, 0.0)
+                .tan(),
+        ],
         mapping: Mapping::Standard,
         kinds: vec![Kind::Direction, Kind::Checker],
         files: vec![],
@@ -166,7 +172,9 @@ fn forms(device: &Device, variant: &str) -> Vec<String> {
         .collect();
     if matches!(device, Device::Gpu(_)) && !variant.contains("f16_pixels") {
         all.push(format!("{variant} pixels=rgba8"));
-        all.push(format!("{variant} pixels=rgba8 order=camera_outer fusion=all_cameras"));
+        all.push(format!(
+            "{variant} pixels=rgba8 order=camera_outer fusion=all_cameras"
+        ));
     }
     all
 }
@@ -245,7 +253,10 @@ proptest! {
 fn what_is_ahead_is_in_the_middle() {
     let scene = view(384, [55, 97], &[camera(0.0, 0.0, 0.0)]);
     let at = definition::place(&scene, definition::ray(&scene, scene.cameras[0], [48, 27]));
-    assert!((at[0] - 191.5).abs() < 1e-9 && (at[1] - 95.5).abs() < 1e-9, "{at:?}");
+    assert!(
+        (at[0] - 191.5).abs() < 1e-9 && (at[1] - 95.5).abs() < 1e-9,
+        "{at:?}"
+    );
     // Up is up, right is right.
     let up = definition::ray(&scene, camera(0.0, 30.0, 0.0), [48, 27]);
     assert!((up[1] - 0.5).abs() < 1e-9, "{up:?}");
@@ -257,10 +268,7 @@ fn what_is_ahead_is_in_the_middle() {
 fn turning_the_camera_is_turning_the_frame_to_the_last_bit() {
     let turned = [camera(45.0, 20.0, 10.0), camera(225.0, -70.0, 0.0)];
     let ahead = [camera(0.0, 20.0, 10.0), camera(180.0, -70.0, 0.0)];
-    let (turned, ahead) = (
-        view(384, [54, 96], &turned),
-        view(384, [54, 96], &ahead),
-    );
+    let (turned, ahead) = (view(384, [54, 96], &turned), view(384, [54, 96], &ahead));
     let frames = frames_of(&turned);
     let shifted: Vec<Vec<u8>> = (frames.iter())
         .map(|frame| {
@@ -284,7 +292,10 @@ fn turning_the_camera_is_turning_the_frame_to_the_last_bit() {
 #[test]
 fn a_constant_frame_stays_constant() {
     let scene = view(384, [40, 52], &hard_cameras());
-    let frames = [vec![137; scene.frame_bytes()], vec![255; scene.frame_bytes()]];
+    let frames = [
+        vec![137; scene.frame_bytes()],
+        vec![255; scene.frame_bytes()],
+    ];
     for (name, device) in devices() {
         for variant in VARIANTS {
             let images = images_of(device, &scene, variant, &frames).unwrap();
@@ -327,7 +338,10 @@ fn rows_of_any_length_are_filled_by_processors() {
         for set in ["portable", "auto"] {
             let form = format!("simd={set} order=camera_outer");
             let images = images_of(&Device::Host, &scene, &form, &frames).unwrap();
-            assert!(largest_difference(&levels(&images), &wanted) <= 1.0, "{width} {set}");
+            assert!(
+                largest_difference(&levels(&images), &wanted) <= 1.0,
+                "{width} {set}"
+            );
         }
     }
 }
@@ -335,7 +349,12 @@ fn rows_of_any_length_are_filled_by_processors() {
 /// In single precision no image is more than a level from the definition's, in every mapping.
 #[test]
 fn every_mapping_is_the_definitions() {
-    for mapping in [Mapping::Standard, Mapping::PlanCpu, Mapping::PlanTorch, Mapping::Py360] {
+    for mapping in [
+        Mapping::Standard,
+        Mapping::PlanCpu,
+        Mapping::PlanTorch,
+        Mapping::Py360,
+    ] {
         let mut scene = view(384, [54, 96], &hard_cameras());
         scene.mapping = mapping;
         let frames = frames_of(&scene);
@@ -399,23 +418,38 @@ fn the_gate_passes_fixed_point_and_finds_halves_and_nearest_pixels() {
     for (name, device) in devices() {
         let of = |variant: &str| metrics(device, variant);
         let plain = of("");
-        assert!(passes(&plain) && plain[1] > 80.0 && plain[5] <= 1.0, "{name}: {plain:?}");
+        assert!(
+            passes(&plain) && plain[1] > 80.0 && plain[5] <= 1.0,
+            "{name}: {plain:?}"
+        );
         let trig = of("map=trig");
-        assert!(passes(&trig) && trig[0].min(trig[1]) >= 55.0, "{name}: {trig:?}");
+        assert!(
+            passes(&trig) && trig[0].min(trig[1]) >= 55.0,
+            "{name}: {trig:?}"
+        );
         assert!(trig[4] <= 1.0 && trig[5] <= 1.0, "{name}: {trig:?}");
         let fixed = of("map=fixed");
         // Measured with numpy: 57.4 dB and 4 levels.
-        assert!(passes(&fixed) && (55.0..60.0).contains(&fixed[1]), "{name}: {fixed:?}");
+        assert!(
+            passes(&fixed) && (55.0..60.0).contains(&fixed[1]),
+            "{name}: {fixed:?}"
+        );
         assert!(fixed[5] <= 4.0, "{name}: {fixed:?}");
         let halves = of("precision=f16_pixels");
         assert!(halves[4] <= 1.0 && halves[5] <= 1.0, "{name}: {halves:?}");
         let coordinates = of("precision=f16_coordinates");
         // Measured with numpy: 43.0 dB.
         assert!(!passes(&coordinates), "{name}: {coordinates:?}");
-        assert!((40.0..45.0).contains(&coordinates[1]), "{name}: {coordinates:?}");
+        assert!(
+            (40.0..45.0).contains(&coordinates[1]),
+            "{name}: {coordinates:?}"
+        );
         let nearest = of("interp=nearest");
         assert!(!passes(&nearest), "{name}: {nearest:?}");
-        println!("{name}: f32 {plain:?}\ntrig {trig:?}\nfixed {fixed:?}\nf16 pixels {halves:?}\nf16 coordinates {coordinates:?}\nnearest {nearest:?}\nbicubic {:?}", of("interp=bicubic"));
+        println!(
+            "{name}: f32 {plain:?}\ntrig {trig:?}\nfixed {fixed:?}\nf16 pixels {halves:?}\nf16 coordinates {coordinates:?}\nnearest {nearest:?}\nbicubic {:?}",
+            of("interp=bicubic")
+        );
     }
 }
 
@@ -438,9 +472,15 @@ fn metrics_are_those_of_equal_images_and_of_their_kinds() {
         ..exact.clone()
     };
     let found = judge::distances(&scene, &changed, &exact);
-    assert_eq!((found[0], found[2], found[4], found[5]), (999.0, 1.0, 0.0, 3.0));
+    assert_eq!(
+        (found[0], found[2], found[4], found[5]),
+        (999.0, 1.0, 0.0, 3.0)
+    );
     let wanted = 10.0 * (255.0 * 255.0 * half as f64 / 9.0).log10();
-    assert!((found[1] - wanted).abs() < 1e-9 && found[3] < 1.0, "{found:?}");
+    assert!(
+        (found[1] - wanted).abs() < 1e-9 && found[3] < 1.0,
+        "{found:?}"
+    );
     assert_eq!(judge::pictures(&scene, &exact).len(), 2);
 }
 
@@ -454,7 +494,11 @@ fn an_invocation_reads_every_frame_and_leaves_the_judged_images() {
         };
         let exact = cameras.exact(&Device::Host, &with("")).unwrap().unwrap();
         for (name, device) in devices() {
-            for form in ["", "batch=2", "batch=1 order=camera_outer fusion=all_cameras"] {
+            for form in [
+                "",
+                "batch=2",
+                "batch=1 order=camera_outer fusion=all_cameras",
+            ] {
                 let mut executable = cameras.prepare(device, &with(form)).unwrap();
                 for _ in 0..2 {
                     executable.poison();
@@ -489,14 +533,19 @@ fn a_wrong_frame_is_named() {
         let mut executable = cameras.prepare(&Device::Host, &with("")).unwrap();
         match executable.run() {
             Err(Ending::Failed { reason }) => {
-                assert!(reason.contains("00002.npy") && reason.contains(what), "{reason}");
+                assert!(
+                    reason.contains("00002.npy") && reason.contains(what),
+                    "{reason}"
+                );
             }
             other => panic!("{other:?}"),
         }
     }
     std::fs::remove_file(&file).unwrap();
     let mut executable = cameras.prepare(&Device::Host, &with("")).unwrap();
-    assert!(matches!(executable.run(), Err(Ending::Failed { reason }) if reason.contains("00002.npy")));
+    assert!(
+        matches!(executable.run(), Err(Ending::Failed { reason }) if reason.contains("00002.npy"))
+    );
 }
 
 /// Frames of the user's, without a generator.
@@ -504,10 +553,16 @@ fn a_wrong_frame_is_named() {
 fn given_frames_are_judged_too() {
     let (generated, folder) = scene(&[("preset", "tiny"), ("kind", "checker")]);
     let images = generated.files[0].parent().unwrap().display().to_string();
-    let given = Scene::new(&problem(&[("preset", "tiny"), ("images", &images)]), folder.path());
+    let given = Scene::new(
+        &problem(&[("preset", "tiny"), ("images", &images)]),
+        folder.path(),
+    );
     let given = given.unwrap();
     assert_eq!((given.width, &given.files), (384, &generated.files));
-    assert_eq!(definition::images(&given).unwrap(), definition::images(&generated).unwrap());
+    assert_eq!(
+        definition::images(&given).unwrap(),
+        definition::images(&generated).unwrap()
+    );
     let wrong = |more: &[(&str, &str)]| Scene::new(&problem(more), folder.path()).unwrap_err();
     assert!(wrong(&[("images", &images), ("width", "384")]).contains("problem.width"));
     assert!(wrong(&[("images", "/nowhere")]).contains("/nowhere"));
@@ -523,7 +578,11 @@ fn a_problem_that_is_none_is_refused_with_its_key() {
     assert!(wrong(&[("mapping", "cube")]).contains("plan_torch"));
     assert!(wrong(&[("preset", "huge")]).contains("paper-square"));
     assert!(wrong(&[("frame", "3")]).contains("frames"));
-    let tall = [("h_fov", "150"), ("out_width", "100"), ("out_height", "150")];
+    let tall = [
+        ("h_fov", "150"),
+        ("out_width", "100"),
+        ("out_height", "150"),
+    ];
     assert!(wrong(&tall).contains("v_fov: exact"));
 }
 
@@ -539,7 +598,11 @@ fn the_vertical_field_of_view_is_linear_or_exact() {
 
 #[test]
 fn what_is_not_implemented_is_refused_with_its_reason() {
-    let scene = view(384, [54, 98], &[camera(0.0, 0.0, 0.0), camera(33.3, 0.0, 0.0)]);
+    let scene = view(
+        384,
+        [54, 98],
+        &[camera(0.0, 0.0, 0.0), camera(33.3, 0.0, 0.0)],
+    );
     let host = |form: &str| match Settings::on_host(&with(form), &scene) {
         Err(Ending::Unsupported { reason }) => reason,
         other => panic!("{form}: {other:?}"),
@@ -586,7 +649,9 @@ fn useful_work_is_that_of_the_specification() {
 /// A map of cameras that differ in whole steps of yaw is made once.
 #[test]
 fn cameras_share_maps_where_a_shift_is_exact() {
-    let ring: Vec<Camera> = (0..8).map(|k| camera(45.0 * f64::from(k), 0.0, 0.0)).collect();
+    let ring: Vec<Camera> = (0..8)
+        .map(|k| camera(45.0 * f64::from(k), 0.0, 0.0))
+        .collect();
     let (cameras, count) = view(1920, [27, 48], &ring).map_of_camera(settings::Maps::Shared);
     assert_eq!(count, 1);
     assert_eq!(cameras[3], (0, 720.0));
