@@ -1,7 +1,5 @@
 //! A whole sphere to what cameras see of it (WORKLOADS §5): frames on disk through decoding, upload and remapping to images. What
 //! the published plan overlapped, pooled and cached are parameters here.
-#[cfg(target_arch = "x86_64")]
-mod bilinear;
 mod cpu;
 mod definition;
 mod frames;
@@ -18,6 +16,8 @@ mod scene;
 mod settings;
 #[cfg(test)]
 mod tests;
+#[cfg(target_arch = "x86_64")]
+mod weighing;
 
 use super::{Executable, Picture, Problem, Surroundings, Workload, WorkloadEntry};
 use crate::array::{Array, Values};
@@ -26,7 +26,7 @@ use crate::plan::Declaration;
 use crate::space::Configuration;
 use crate::trial::{Ending, Invocation, Timing, Work};
 use crate::value::{Bytes, Nanoseconds};
-use remapper::{Batch, Frame, Remapper};
+use remapper::{Batch, Frame, POISON, Remapper};
 use scene::Scene;
 use settings::Settings;
 use std::hash::Hasher;
@@ -217,7 +217,8 @@ impl Executable for Prepared {
     }
 
     fn poison(&mut self) {
-        self.outputs.fill(0xA5);
+        self.outputs.fill(POISON);
+        self.remapper.poison();
         self.kept.clear();
     }
 
