@@ -448,30 +448,31 @@ impl Gpu for Cuda {
         self.memory(&what, size.max(1), &self.usage)
     }
 
-    fn upload(&self, to: &Buffer, bytes: &[u8]) -> Result<(), Ending> {
+    fn upload_at(&self, to: &Buffer, offset: u64, bytes: &[u8]) -> Result<(), Ending> {
         let to = allocation(to);
         assert!(
-            bytes.len() as u64 <= to.size,
+            offset + bytes.len() as u64 <= to.size,
             "more bytes than the buffer has"
         );
         self.context
             .bind_to_thread()
             .map_err(|e| ending("upload", e))?;
         // SAFETY: the buffer has room for the bytes.
-        unsafe { result::memcpy_htod_sync(to.pointer, bytes) }.map_err(|e| ending("upload", e))
+        unsafe { result::memcpy_htod_sync(to.pointer + offset, bytes) }
+            .map_err(|e| ending("upload", e))
     }
 
-    fn download(&self, from: &Buffer, size: u64) -> Result<Vec<u8>, Ending> {
+    fn download_into(&self, from: &Buffer, bytes: &mut [u8]) -> Result<(), Ending> {
         let from = allocation(from);
-        assert!(size <= from.size, "more bytes than the buffer has");
+        assert!(
+            bytes.len() as u64 <= from.size,
+            "more bytes than the buffer has"
+        );
         self.context
             .bind_to_thread()
             .map_err(|e| ending("download", e))?;
-        let mut bytes = vec![0; size as usize];
-        // SAFETY: both are at least `size` bytes long.
-        unsafe { result::memcpy_dtoh_sync(&mut bytes, from.pointer) }
-            .map_err(|e| ending("download", e))?;
-        Ok(bytes)
+        // SAFETY: the buffer has as many bytes.
+        unsafe { result::memcpy_dtoh_sync(bytes, from.pointer) }.map_err(|e| ending("download", e))
     }
 
     fn record(&self, steps: &[Step]) -> Result<Box<dyn Recording>, Ending> {

@@ -189,10 +189,22 @@ pub trait Gpu: Send + Sync + std::fmt::Debug {
     fn allocate(&self, name: &str, size: u64) -> Result<Buffer, Ending>;
 
     /// Copies to the start of a buffer and waits.
-    fn upload(&self, to: &Buffer, bytes: &[u8]) -> Result<(), Ending>;
+    fn upload(&self, to: &Buffer, bytes: &[u8]) -> Result<(), Ending> {
+        self.upload_at(to, 0, bytes)
+    }
+
+    /// Copies to so many bytes behind the start of a buffer, a multiple of 4, and waits.
+    fn upload_at(&self, to: &Buffer, offset: u64, bytes: &[u8]) -> Result<(), Ending>;
 
     /// Waits, and copies the first bytes of a buffer.
-    fn download(&self, from: &Buffer, size: u64) -> Result<Vec<u8>, Ending>;
+    fn download(&self, from: &Buffer, size: u64) -> Result<Vec<u8>, Ending> {
+        let mut bytes = vec![0; size as usize];
+        self.download_into(from, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// The same into memory that the caller has.
+    fn download_into(&self, from: &Buffer, bytes: &mut [u8]) -> Result<(), Ending>;
 
     /// Makes everything ready that does not change from one invocation to the next.
     fn record(&self, steps: &[Step]) -> Result<Box<dyn Recording>, Ending>;

@@ -57,11 +57,11 @@ impl Gpu for Noting {
         unreachable!("{SILENT}")
     }
 
-    fn upload(&self, _to: &Buffer, _bytes: &[u8]) -> Result<(), Ending> {
+    fn upload_at(&self, _to: &Buffer, _offset: u64, _bytes: &[u8]) -> Result<(), Ending> {
         unreachable!("{SILENT}")
     }
 
-    fn download(&self, _from: &Buffer, _size: u64) -> Result<Vec<u8>, Ending> {
+    fn download_into(&self, _from: &Buffer, _bytes: &mut [u8]) -> Result<(), Ending> {
         unreachable!("{SILENT}")
     }
 

@@ -454,23 +454,25 @@ impl Gpu for Webgpu {
         })))
     }
 
-    fn upload(&self, to: &Buffer, bytes: &[u8]) -> Result<(), Ending> {
-        write(&self.queue, to, bytes);
+    fn upload_at(&self, to: &Buffer, offset: u64, bytes: &[u8]) -> Result<(), Ending> {
+        write(&self.queue, to, offset, bytes);
         let submission = self.queue.submit([]);
         self.wait(submission)
     }
 
-    fn download(&self, from: &Buffer, size: u64) -> Result<Vec<u8>, Ending> {
-        let staging = self.staging(padded(size));
+    fn download_into(&self, from: &Buffer, bytes: &mut [u8]) -> Result<(), Ending> {
+        let size = padded(bytes.len() as u64);
+        let staging = self.staging(size);
         let mut encoder = self.device.create_command_encoder(&Default::default());
-        encoder.copy_buffer_to_buffer(&allocation(from).buffer, 0, &staging, 0, padded(size));
+        encoder.copy_buffer_to_buffer(&allocation(from).buffer, 0, &staging, 0, size);
         let submission = self.queue.submit([encoder.finish()]);
         staging.map_async(wgpu::MapMode::Read, .., |_| {});
         self.wait(submission)?;
         let view = staging
             .get_mapped_range(..)
             .map_err(|e| failed(e.to_string()))?;
-        Ok(view[..size as usize].to_vec())
+        bytes.copy_from_slice(&view[..bytes.len()]);
+        Ok(())
     }
 
     fn record(&self, steps: &[Step]) -> Result<Box<dyn Recording>, Ending> {
@@ -600,12 +602,12 @@ impl Gpu for Webgpu {
 }
 
 /// Takes effect before the next submission.
-fn write(queue: &wgpu::Queue, to: &Buffer, bytes: &[u8]) {
+fn write(queue: &wgpu::Queue, to: &Buffer, offset: u64, bytes: &[u8]) {
     let size = padded(bytes.len() as u64);
     if size == bytes.len() as u64 {
-        queue.write_buffer(&allocation(to).buffer, 0, bytes);
+        queue.write_buffer(&allocation(to).buffer, offset, bytes);
     } else if let Some(size) = NonZeroU64::new(size)
-        && let Some(mut view) = queue.write_buffer_with(&allocation(to).buffer, 0, size)
+        && let Some(mut view) = queue.write_buffer_with(&allocation(to).buffer, offset, size)
     {
         view.slice(..bytes.len()).copy_from_slice(bytes);
         view.slice(bytes.len()..).fill(0);
@@ -660,7 +662,7 @@ impl Recording for Recorded {
         let mut submission = None;
         for (segment, commands) in self.segments.iter().zip(commands) {
             for (to, bytes) in &segment.uploads {
-                write(&self.queue, to, bytes);
+                write(&self.queue, to, 0, bytes);
             }
             submission = Some(self.queue.submit([commands]));
         }

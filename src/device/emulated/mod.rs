@@ -71,11 +71,12 @@ fn memory(buffer: &Buffer) -> &Memory {
     buffer.0.downcast_ref().expect("a buffer of this device")
 }
 
-fn copy(to: &Buffer, bytes: &[u8]) {
-    assert!(bytes.len() <= memory(to).size());
+fn copy(to: &Buffer, offset: usize, bytes: &[u8]) {
+    assert!(offset + bytes.len() <= memory(to).size());
     // SAFETY: there is room, and nothing else uses the memory now.
     unsafe {
-        std::ptr::copy_nonoverlapping(bytes.as_ptr(), memory(to).pointer().cast(), bytes.len());
+        let to: *mut u8 = memory(to).pointer().cast();
+        std::ptr::copy_nonoverlapping(bytes.as_ptr(), to.add(offset), bytes.len());
     }
 }
 
@@ -172,17 +173,17 @@ extern \"C\" void start_kernel(const unsigned *grid, const unsigned *block, void
         Ok(Buffer(Arc::new(Memory(UnsafeCell::new(words)))))
     }
 
-    fn upload(&self, to: &Buffer, bytes: &[u8]) -> Result<(), Ending> {
-        copy(to, bytes);
+    fn upload_at(&self, to: &Buffer, offset: u64, bytes: &[u8]) -> Result<(), Ending> {
+        copy(to, offset as usize, bytes);
         Ok(())
     }
 
-    fn download(&self, from: &Buffer, size: u64) -> Result<Vec<u8>, Ending> {
-        assert!(size as usize <= memory(from).size());
-        // SAFETY: the memory has that many bytes.
-        let bytes =
-            unsafe { std::slice::from_raw_parts(memory(from).pointer().cast(), size as usize) };
-        Ok(bytes.to_vec())
+    fn download_into(&self, from: &Buffer, bytes: &mut [u8]) -> Result<(), Ending> {
+        assert!(bytes.len() <= memory(from).size());
+        let from = memory(from).pointer().cast_const().cast();
+        // SAFETY: the memory has that many bytes, and is no part of the caller's.
+        unsafe { std::ptr::copy_nonoverlapping(from, bytes.as_mut_ptr(), bytes.len()) };
+        Ok(())
     }
 
     fn record(&self, steps: &[Step]) -> Result<Box<dyn Recording>, Ending> {
@@ -208,7 +209,7 @@ impl Recording for Recorded {
     fn run(&mut self) -> Result<Timing, Ending> {
         for step in &self.steps {
             match &step.action {
-                Action::Upload { to, bytes, .. } => copy(to, bytes),
+                Action::Upload { to, bytes, .. } => copy(to, 0, bytes),
                 Action::Launch {
                     kernel,
                     grid,

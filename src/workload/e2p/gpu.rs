@@ -344,11 +344,11 @@ impl Remapper for OnGpu {
     fn upload(&self, batch: &Batch) -> Result<(), Ending> {
         batch.check(&self.scene)?;
         let slot = &self.slots[batch.slot];
-        match &batch.frames[..] {
-            [frame] => self.gpu.upload(&slot.frames, (**frame).as_ref()),
-            // A device copies to the start of a buffer, once.
-            frames => self.gpu.upload(&slot.frames, &joined(frames)),
+        let size = self.scene.frame_bytes() as u64;
+        for (k, frame) in (0..).zip(&batch.frames) {
+            (self.gpu).upload_at(&slot.frames, k * size, (**frame).as_ref())?;
         }
+        Ok(())
     }
 
     fn remap(&self, batch: &mut Batch) -> Result<Option<Nanoseconds>, Ending> {
@@ -364,10 +364,7 @@ impl Remapper for OnGpu {
 
     fn download(&self, batch: &mut Batch) -> Result<(), Ending> {
         let slot = &self.slots[batch.slot];
-        let length = batch.outputs.len();
-        let bytes = self.gpu.download(&slot.images, length as u64)?;
-        batch.outputs.copy_from_slice(&bytes[..length]);
-        Ok(())
+        self.gpu.download_into(&slot.images, &mut batch.outputs)
     }
 
     fn poison(&self) {
@@ -389,10 +386,4 @@ impl Remapper for OnGpu {
     fn device_peak(&self) -> Bytes {
         self.peak
     }
-}
-
-/// One frame after another.
-fn joined(frames: &[super::remapper::Frame]) -> Vec<u8> {
-    let all: Vec<&[u8]> = frames.iter().map(|frame| (**frame).as_ref()).collect();
-    all.concat()
 }
