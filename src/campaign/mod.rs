@@ -20,9 +20,10 @@ use crate::record::{
     Calibration, Ceilings, CriterionOutcome, Entry, Environment, FINAL_PHASE, Final, Header,
     PhaseOutcome, Store, StoreError, Trial,
 };
+use crate::trace::Tracer;
 use crate::trial::{Ending, Purpose, VariantId};
 use crate::value::Nanoseconds;
-use crate::worker::{Child, LoadOrder, Runner, WorkerLost};
+use crate::worker::{Child, LoadOrder, Runner, TraceOrder, WorkerLost};
 use ledger::Ledger;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
@@ -99,6 +100,13 @@ pub trait Observer {
     fn event(&mut self, event: &Event<'_>);
 }
 
+/// Several listen.
+impl Observer for Vec<Box<dyn Observer>> {
+    fn event(&mut self, event: &Event<'_>) {
+        self.iter_mut().for_each(|observer| observer.event(event));
+    }
+}
+
 /// Everything that a campaign is started with.
 #[derive(Debug)]
 pub struct CampaignOrder {
@@ -110,6 +118,8 @@ pub struct CampaignOrder {
     pub interrupted: Arc<AtomicBool>,
     /// Start a new run even where an interrupted one could go on.
     pub is_fresh: bool,
+    /// Where spans are collected, of the workers too; an observer takes them. Absent: nothing is traced.
+    pub tracer: Option<Tracer>,
 }
 
 /// How a campaign ended.
@@ -175,9 +185,22 @@ pub fn run(order: CampaignOrder, observer: &mut dyn Observer) -> Result<Summary,
     let plan = store.header().plan.clone();
     let program = order.program;
     let interrupted = order.interrupted;
+    let tracer = order.tracer;
+    let trace = tracer.as_ref().map(|_| TraceOrder {
+        stages: store.header().declaration.stages.clone(),
+    });
     let mut runner = |case: &Case| -> Box<dyn Runner> {
-        let load = load_order(&plan, case, scratch.clone());
-        Box::new(Child::new(program.clone(), load, interrupted.clone()))
+        let load = LoadOrder {
+            trace: trace.clone(),
+            ..load_order(&plan, case, scratch.clone())
+        };
+        let interrupted = interrupted.clone();
+        Box::new(Child::new(
+            program.clone(),
+            load,
+            interrupted,
+            tracer.as_ref(),
+        ))
     };
     let folder = store.folder().to_owned();
     run_with(&mut store, &mut runner, observer)
@@ -203,6 +226,7 @@ fn load_order(plan: &Plan, case: &Case, scratch: PathBuf) -> LoadOrder {
         memory_limit: plan.limits.peak_memory,
         scratch,
         seed: plan.protocol.seed,
+        trace: None,
     }
 }
 

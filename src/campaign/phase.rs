@@ -252,6 +252,7 @@ impl<'a> Desk<'a> {
         let folder = ledger.store.folder().to_owned();
         let order = CheckOrder {
             variant,
+            name: candidate.name.clone(),
             configuration: candidate.configuration.clone(),
             expected: expected.then(|| expected_file(&folder, self.case_index)),
             run_folder: folder,

@@ -25,6 +25,8 @@ pub struct ExpectOrder {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CheckOrder {
     pub variant: VariantId,
+    /// What a trace calls it.
+    pub name: String,
     pub configuration: Configuration,
     /// What [`ExpectOrder`] saved; absent where nothing is compared.
     pub expected: Option<PathBuf>,
@@ -139,14 +141,20 @@ fn steps(bench: &Bench, order: &CheckOrder, checked: &mut Checked) -> Result<(),
     memory::reset_resident_peak();
     let counting = memory::Counting::start();
     let started = Instant::now();
+    let open = bench.open();
     let mut executable = guard.guard(order.variant, || {
         bench.workload.prepare(&bench.device, &order.configuration)
     })?;
+    bench.close(open, "prepare", || ("variant", order.name.clone().into()));
     let elapsed = Nanoseconds(nanoseconds_since(started));
     // A build that an earlier worker made has its own time.
     checked.compile = Some(executable.build_time().unwrap_or(elapsed));
     executable.poison();
+    let open = bench.open();
     let (first, wall) = guard.guard(order.variant, || batch(executable.as_mut(), 1, None))?;
+    bench.close(open, "first invocation", || {
+        ("variant", order.name.clone().into())
+    });
     if keeps_state {
         checked.host_peak = Some(counting.peak()).filter(|peak| peak.0 > 0);
         checked.resident_peak = memory::resident_peak();

@@ -7,8 +7,8 @@ mod child;
 mod protocol;
 mod serve;
 
-pub use child::Child;
-pub use protocol::LoadOrder;
+pub use child::{CAMPAIGN_THREAD, Child};
+pub use protocol::{LoadOrder, TraceOrder};
 pub use serve::serve;
 
 use crate::measure::{BlockOrder, CheckOrder, Checked, ExpectOrder};

@@ -17,6 +17,7 @@ use crate::array::Array;
 use crate::device::Device;
 use crate::plan::{Declaration, WorkloadChoice};
 use crate::space::Configuration;
+use crate::trace::Tracer;
 use crate::trial::{Ending, Invocation, PictureRecord, Work};
 use crate::value::{Bytes, Nanoseconds, Value};
 use std::path::PathBuf;
@@ -143,6 +144,9 @@ pub struct Surroundings {
     /// For files that it makes while it runs.
     pub scratch: PathBuf,
     pub seed: u64,
+    /// Present where a trace is wanted: a workload with threads of its own puts there what they do. Without, stages are laid end to
+    /// end.
+    pub tracer: Option<Tracer>,
 }
 
 /// Loads what the plan chose.

@@ -7,6 +7,7 @@ mod crash;
 mod lock;
 mod resume;
 mod run_a_plan;
+mod trace;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
