@@ -1,6 +1,7 @@
 //! What is tuned: built-in workloads, commands and the user's own kernels. Equal citizens behind two traits.
 mod beamform3d;
 pub mod command;
+mod e2p;
 pub mod files;
 mod instructions;
 mod kernel;
@@ -180,6 +181,7 @@ pub fn find(name: &str) -> Option<&'static WorkloadEntry> {
 /// Every built-in workload. To add one: its folder here, its folder in `kernels/`, and a line here.
 pub static WORKLOADS: &[WorkloadEntry] = &[
     beamform3d::ENTRY,
+    e2p::ENTRY,
     pstm::ENTRY,
     reduce::ENTRY,
     transport::ENTRY,
