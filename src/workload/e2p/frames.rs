@@ -29,23 +29,24 @@ impl Format {
             Format::Ppm => "ppm",
         }
     }
+}
 
-    fn header(self, [height, width]: [usize; 2]) -> Vec<u8> {
-        match self {
-            Format::Ppm => format!("P6\n{width} {height}\n255\n").into_bytes(),
-            Format::Npy => {
-                let described = format!(
-                    "{{'descr': '|u1', 'fortran_order': False, 'shape': ({height}, {width}, 3), }}"
-                );
-                // Magic, version and length take 10 bytes; the pixels begin at a multiple of 64, after a line feed.
-                let length = (10 + described.len() + 1).next_multiple_of(64) - 10;
-                let mut header = b"\x93NUMPY\x01\x00".to_vec();
-                header.extend((length as u16).to_le_bytes());
-                header.extend(described.as_bytes());
-                header.resize(10 + length - 1, b' ');
-                header.push(b'\n');
-                header
-            }
+/// What stands in a file before its pixels.
+pub(super) fn header(format: Format, [height, width]: [usize; 2]) -> Vec<u8> {
+    match format {
+        Format::Ppm => format!("P6\n{width} {height}\n255\n").into_bytes(),
+        Format::Npy => {
+            let described = format!(
+                "{{'descr': '|u1', 'fortran_order': False, 'shape': ({height}, {width}, 3), }}"
+            );
+            // Magic, version and length take 10 bytes; the pixels begin at a multiple of 64, after a line feed.
+            let length = (10 + described.len() + 1).next_multiple_of(64) - 10;
+            let mut header = b"\x93NUMPY\x01\x00".to_vec();
+            header.extend((length as u16).to_le_bytes());
+            header.extend(described.as_bytes());
+            header.resize(10 + length - 1, b' ');
+            header.push(b'\n');
+            header
         }
     }
 }
@@ -210,7 +211,7 @@ pub(super) fn write(scene: &Scene, format: Format, scratch: &Path) -> Result<Vec
     let folder = scratch.join(format!("e2p-{key}"));
     let wrong = |e: std::io::Error| format!("frames in {}: {e}", folder.display());
     std::fs::create_dir_all(&folder).map_err(wrong)?;
-    let header = format.header([scene.height, scene.width]);
+    let header = header(format, [scene.height, scene.width]);
     let mut files = vec![];
     for k in 0..scene.kinds.len() {
         let path = folder.join(format!("{k:05}.{}", format.ending()));

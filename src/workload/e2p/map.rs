@@ -13,6 +13,11 @@ pub(super) const GROUP: usize = 16;
 /// Bits of a word's row within its group, in 1/32 of a pixel; the column has the others.
 pub(super) const ROW_BITS: u32 = 14;
 
+/// Pixels from one row of a map to the next, of whole groups.
+pub(super) fn stride(width: usize) -> usize {
+    width.next_multiple_of(GROUP)
+}
+
 /// The places of one camera.
 #[derive(Debug)]
 pub(super) struct Places {
@@ -71,7 +76,7 @@ impl Places {
         precision: Precision,
     ) -> Result<Places, Ending> {
         let [height, width] = scene.out;
-        let stride = width.next_multiple_of(GROUP);
+        let stride = stride(width);
         let is_half = precision == Precision::F16Coordinates;
         let place = |pixel: usize| {
             let at = [(pixel % stride).min(width - 1), pixel / stride];

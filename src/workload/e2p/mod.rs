@@ -4,6 +4,7 @@ mod cpu;
 mod definition;
 mod frames;
 mod gpu;
+mod judge;
 mod lanes;
 mod map;
 mod pipeline;
@@ -16,11 +17,14 @@ mod pipeline_tests;
 mod pixel;
 mod places;
 mod prepared;
+mod quads;
 mod remapper;
 mod scene;
 mod settings;
+#[cfg(test)]
+mod tests;
 
-use super::{Executable, Problem, Surroundings, Workload, WorkloadEntry};
+use super::{Executable, Picture, Problem, Surroundings, Workload, WorkloadEntry};
 use crate::array::{Array, Values};
 use crate::device::Device;
 use crate::plan::Declaration;
@@ -48,6 +52,10 @@ fn declare() -> Declaration {
         sizes: scene::sizes(),
         problem_keys: scene::KEYS.iter().map(|k| (*k).into()).collect(),
         has_exact: true,
+        own_metrics: judge::METRICS
+            .iter()
+            .map(|(name, about)| ((*name).into(), (*about).into()))
+            .collect(),
         ..remapping
     }
 }
@@ -102,5 +110,13 @@ impl Workload for Cameras {
             bytes: frames * (scene.frame_bytes() as f64 + 3.0 * pixels) + 8.0 * pixels,
             ..Work::default()
         })
+    }
+
+    fn own_metrics(&self, output: &Array, expected: &Array) -> Vec<f64> {
+        judge::distances(&self.scene, output, expected)
+    }
+
+    fn pictures(&self, output: &Array) -> Vec<Picture> {
+        judge::pictures(&self.scene, output)
     }
 }

@@ -1,5 +1,6 @@
 //! The places of sixteen pixels as the kernels want them: which pixel of the frame is above and to the left, and how near it is.
 //! Plain loops over sixteen, which compilers make vectors of.
+#![allow(unsafe_code, reason = "conversions that are vectors")]
 use super::map::{GROUP, ROW_BITS, steps};
 use super::scene::{Camera, Scene};
 use std::f32::consts::{FRAC_PI_2, FRAC_PI_4, PI};
@@ -25,8 +26,9 @@ impl Found {
         let (mut a, mut b) = ([0.0; GROUP], [0.0; GROUP]);
         let (mut right, mut low) = (0, 0);
         for k in 0..GROUP {
-            column[k] = u[k] as i32;
-            row[k] = v[k] as i32;
+            // `as` would take what is beyond an integer to its end, number by number.
+            // SAFETY: columns and rows of a frame, which are below 2¹³.
+            (column[k], row[k]) = unsafe { (u[k].to_int_unchecked(), v[k].to_int_unchecked()) };
             a[k] = u[k] - column[k] as f32;
             b[k] = v[k] - row[k] as f32;
             right = right.max(column[k]);
@@ -133,7 +135,10 @@ impl Trig {
             let place = (place * self.steps + 0.5).floor() / self.steps + self.shift;
             let place = if place < 0.0 { place + width } else { place };
             u[k] = if place >= width { place - width } else { place };
-            v[k] = (0.5 * height - 0.5 - rise * (height / PI)).clamp(0.0, height - 1.0);
+            // Not `clamp`, whose check of its bounds is a branch.
+            v[k] = (0.5 * height - 0.5 - rise * (height / PI))
+                .max(0.0)
+                .min(height - 1.0);
         }
         Found::new(scene, u, v)
     }

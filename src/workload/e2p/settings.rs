@@ -277,6 +277,12 @@ impl Settings {
         if self.pixels == Pixels::Rgba8 && self.precision == Precision::F16Pixels {
             return Some("precision=f16_pixels has a layout of its own: pixels=rgb8".into());
         }
+        if self.tile[0] / 4 * self.tile[1] > 1024 {
+            return Some(format!(
+                "{} × {} pixels are more than a group's 1024 threads with four each",
+                self.tile[0], self.tile[1]
+            ));
+        }
         if !scene.out[1].is_multiple_of(4) {
             return Some(format!(
                 "a GPU's threads write four pixels each, and out_width is {}",
