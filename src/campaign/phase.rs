@@ -382,6 +382,7 @@ impl<'a> Desk<'a> {
                 work: check.work,
                 is_kept: false,
                 pictures: check.pictures.clone(),
+                timeline: check.timeline.clone(),
             }
         })
         .collect()

@@ -5,7 +5,7 @@ use crate::accuracy::METRICS;
 use crate::array::Array;
 use crate::plan::Against;
 use crate::space::Configuration;
-use crate::trial::{Ending, PictureRecord, VariantId, Work};
+use crate::trial::{Ending, PictureRecord, Stretch, VariantId, Work};
 use crate::value::{Bytes, Nanoseconds};
 use crate::workload::files;
 use serde::{Deserialize, Serialize};
@@ -63,6 +63,9 @@ pub struct Checked {
     pub attributes: Vec<(String, f64)>,
     pub resident_peak: Option<Bytes>,
     pub pictures: Vec<PictureRecord>,
+    /// Of the last of the check's invocations.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub timeline: Vec<Stretch>,
     pub work: Option<Work>,
 }
 
@@ -81,6 +84,7 @@ impl Checked {
             attributes: vec![],
             resident_peak: None,
             pictures: vec![],
+            timeline: vec![],
             work: None,
         }
     }
@@ -122,6 +126,9 @@ pub fn expect(bench: &Bench, order: &ExpectOrder) -> Result<bool, String> {
 /// How often a check invokes a kernel again for the time of an invocation, and for how long at most.
 const MOST_AGAIN: usize = 2;
 const AGAIN_BELOW_NS: f64 = 2e9;
+
+/// Of a timeline; a picture shows no more.
+const MOST_STRETCHES: usize = 1000;
 
 /// Checks one variant.
 pub fn check(bench: &Bench, order: &CheckOrder) -> Checked {
@@ -185,6 +192,8 @@ fn steps(bench: &Bench, order: &CheckOrder, checked: &mut Checked) -> Result<(),
     }
     // Of the last invocation: the first one has paid for pages and threads.
     checked.attributes = executable.attributes();
+    checked.timeline = executable.timeline();
+    checked.timeline.truncate(MOST_STRETCHES);
     let Some(output) = output else { return Ok(()) };
     if let Some(expected) = &order.expected {
         let expected = files::read_array(expected, None).map_err(failed)?;

@@ -19,7 +19,7 @@ use crate::device::Device;
 use crate::plan::{Declaration, WorkloadChoice};
 use crate::space::Configuration;
 use crate::trace::Tracer;
-use crate::trial::{Ending, Invocation, PictureRecord, Work};
+use crate::trial::{Ending, Invocation, PictureRecord, Stretch, Work};
 use crate::value::{Bytes, Nanoseconds, Value};
 use std::path::PathBuf;
 
@@ -103,6 +103,11 @@ pub trait Executable {
 
     /// What a compiler made of it, for the records: registers of a thread, memory of a group.
     fn attributes(&self) -> Vec<(String, f64)> {
+        Vec::new()
+    }
+
+    /// When its stages worked in the last invocation, where they overlap; stretches too short to be seen may be left out.
+    fn timeline(&self) -> Vec<Stretch> {
         Vec::new()
     }
 

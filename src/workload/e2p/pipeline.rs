@@ -12,7 +12,7 @@ use super::pipeline_ring::Window;
 use super::remapper::{Batch, Frame, Remapper};
 use super::scene::{OnBadFrame, Scene};
 use crate::trace::Tracer;
-use crate::trial::Ending;
+use crate::trial::{Ending, Stretch};
 use crate::value::Nanoseconds;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use std::collections::BTreeMap;
@@ -65,6 +65,7 @@ pub(super) struct Spent {
     pub(super) cached: usize,
     /// Frames that were left out, with what is wrong with them.
     pub(super) failed: Vec<(usize, String)>,
+    pub(super) stretches: Vec<Stretch>,
 }
 
 /// A batch on its way, with the numbers of its frames.
@@ -210,6 +211,7 @@ impl Pipeline {
             free: self.buffers.free(),
             cached: self.cache.held(),
             failed: told.failed,
+            stretches: counted.meters.take_stretches(),
         }
     }
 

@@ -1,7 +1,10 @@
 //! What the stages of a pipeline spent, working and waiting, and their spans where a trace is wanted.
 #![allow(clippy::disallowed_methods, reason = "stages are timed where they run")]
 use crate::trace::{Note, Tracer, Track};
+use crate::trial::Stretch;
+use crate::value::Nanoseconds;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 pub(super) const STAGES: [&str; 6] = ["read", "decode", "upload", "remap", "download", "hand_on"];
@@ -12,11 +15,15 @@ pub(super) const REMAP: usize = 3;
 pub(super) const DOWNLOAD: usize = 4;
 pub(super) const HAND_ON: usize = 5;
 
+/// Stretches of an invocation that are kept; of a longer one, its beginning.
+const MOST_STRETCHES: usize = 2000;
+
 /// Of each stage, summed over its threads, in nanoseconds.
-#[derive(Default)]
 pub(super) struct Meters {
     busy: [AtomicU64; STAGES.len()],
     waiting: [AtomicU64; STAGES.len()],
+    began: Instant,
+    stretches: Mutex<Vec<Stretch>>,
     tracks: Option<Tracks>,
 }
 
@@ -38,8 +45,11 @@ impl Meters {
             tracer: tracer.clone(),
         });
         Meters {
+            busy: Default::default(),
+            waiting: Default::default(),
+            began: Instant::now(),
+            stretches: Mutex::new(Vec::with_capacity(MOST_STRETCHES)),
             tracks,
-            ..Meters::default()
         }
     }
 
@@ -56,6 +66,7 @@ impl Meters {
     pub(super) fn worked(&self, stage: usize, lane: usize, since: Instant, frames: &[usize]) {
         let spent = since.elapsed();
         add(&self.busy[stage], spent);
+        self.keep(stage, lane, since, spent);
         let Some(tracks) = &self.tracks else { return };
         let track = match stage {
             READ | DECODE => &tracks.readers[lane],
@@ -69,6 +80,24 @@ impl Meters {
             [first, .., last] => vec![("frame", (*first).into()), ("last", (*last).into())],
         };
         track.span(STAGES[stage], (start, end), notes);
+    }
+
+    fn keep(&self, stage: usize, lane: usize, since: Instant, spent: Duration) {
+        let start = (since - self.began).as_nanos() as f64;
+        let mut stretches = (self.stretches.lock()).unwrap_or_else(PoisonError::into_inner);
+        if stretches.len() < MOST_STRETCHES {
+            stretches.push(Stretch {
+                stage: stage as u32,
+                thread: lane as u32,
+                start: Nanoseconds(start),
+                end: Nanoseconds(start + spent.as_nanos() as f64),
+            });
+        }
+    }
+
+    /// What each thread did when, in the order of its end.
+    pub(super) fn take_stretches(&self) -> Vec<Stretch> {
+        std::mem::take(&mut *(self.stretches.lock()).unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn busy(&self, stage: usize) -> Duration {

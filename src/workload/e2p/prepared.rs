@@ -13,7 +13,7 @@ use crate::array::{Array, Values};
 use crate::device::Device;
 use crate::space::Configuration;
 use crate::trace::Tracer;
-use crate::trial::{Ending, Invocation, Timing};
+use crate::trial::{Ending, Invocation, Stretch, Timing};
 use crate::value::{Bytes, Nanoseconds};
 use crate::workload::Executable;
 use std::sync::Arc;
@@ -132,6 +132,13 @@ impl Executable for Prepared {
         let mut all = self.pipeline.remapper().attributes();
         all.extend(counted(&self.spent, self.wall, &self.scene));
         all
+    }
+
+    fn timeline(&self) -> Vec<Stretch> {
+        // Narrower ones are no pixel wide.
+        let least = self.wall.as_nanos() as f64 / 2000.0;
+        let is_seen = |s: &&Stretch| s.end.0 - s.start.0 >= least;
+        (self.spent.stretches.iter()).filter(is_seen).copied().collect()
     }
 
     fn device_peak(&self) -> Bytes {
