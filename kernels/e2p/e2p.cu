@@ -52,6 +52,12 @@ __device__ inline Place place(float u, float v) {
     return {column, row, u - (float)column, v - (float)row};
 }
 
+// To the right, and on the other side beyond the seam. Never beyond the width in between, where columns would lose a bit.
+__device__ inline float shifted(float column, float shift) {
+    const float seam = WIDTH - shift;
+    return WRAPS && column >= seam ? column - seam : column + shift;
+}
+
 __device__ inline Place find(const Camera &camera, const unsigned *map, const unsigned *first_rows, unsigned column, unsigned row) {
 #if MAP == 2
     const float x = (float)(FIRST_X) + (float)(STEP_X) * (float)column, y = (float)(FIRST_Y) + (float)(STEP_Y) * (float)row;
@@ -61,11 +67,9 @@ __device__ inline Place find(const Camera &camera, const unsigned *map, const un
     const float turn = arctangent(right, ahead), rise = arctangent(up, sqrtf(right * right + ahead * ahead));
     const float ideal = turn * (WIDTH / (2.0f * PI)) + (0.5f * WIDTH - 0.5f);
     // On the grid of maps, and shifted by the yaw as they are.
-    float u = floorf(ideal * (float)(STEPS) + 0.5f) / (float)(STEPS) + camera.shift;
-    u = u < 0 ? u + WIDTH : u;
-    u = u >= WIDTH ? u - WIDTH : u;
+    const float u = floorf(ideal * (float)(STEPS) + 0.5f) / (float)(STEPS);
     const float v = 0.5f * HEIGHT - 0.5f - rise * (HEIGHT / PI);
-    return place(u, fminf(fmaxf(v, 0.0f), HEIGHT - 1.0f));
+    return place(shifted(u < 0 ? u + WIDTH : u, camera.shift), fminf(fmaxf(v, 0.0f), HEIGHT - 1.0f));
 #else
     const unsigned p = (camera.map * OUT_HEIGHT + row) * STRIDE + column;
 #if MAP == 1
@@ -75,8 +79,7 @@ __device__ inline Place find(const Camera &camera, const unsigned *map, const un
     const int v = (int)(word & ((1u << ROW_BITS) - 1));
     return {u >> 5, (int)first_rows[p / 16] + (v >> 5), (float)(u & 31), (float)(v & 31)};
 #else
-    float u = __uint_as_float(map[2 * p]) + camera.shift;
-    if (WRAPS && u >= WIDTH) u -= WIDTH;
+    const float u = shifted(__uint_as_float(map[2 * p]), camera.shift);
     return place(u, __uint_as_float(map[2 * p + 1]));
 #endif
 #endif
@@ -84,8 +87,8 @@ __device__ inline Place find(const Camera &camera, const unsigned *map, const un
 
 // Red, green and blue of a pixel, which may lie beyond the seam or an edge.
 __device__ inline Levels levels(const unsigned *frames, const unsigned *pixels, unsigned frame, int column, int row) {
-    const int i = WRAPS ? (column >= WIDTH ? column - WIDTH : column < 0 ? column + WIDTH : column) : min(max(column, 0), WIDTH - 1);
-    const int j = min(max(row, 0), HEIGHT - 1);
+    const int i = column < 0 ? (WRAPS ? column + WIDTH : 0) : column >= WIDTH ? (WRAPS ? column - WIDTH : WIDTH - 1) : column;
+    const int j = row < 0 ? 0 : row >= HEIGHT ? HEIGHT - 1 : row;
     const size_t at = (size_t)frame * (WIDTH * HEIGHT) + (unsigned)(j * WIDTH + i);
 #if PIXELS == 2
     const unsigned rg = pixels[2 * at], b = pixels[2 * at + 1];

@@ -73,6 +73,12 @@ fn place(u: f32, v: f32) -> Place {
     return Place(column, row, u - f32(column), v - f32(row));
 }
 
+/// To the right, and on the other side beyond the seam. Never beyond the width in between, where columns would lose a bit.
+fn shifted(column: f32, shift: f32) -> f32 {
+    let seam = f32(WIDTH) - shift;
+    return select(column + shift, column - seam, {% if wraps %}column >= seam{% else %}false{% endif %});
+}
+
 fn find(camera: Camera, column: u32, row: u32) -> Place {
     {% if map == "trig" %}
     let x = FIRST_X + STEP_X * f32(column);
@@ -85,9 +91,8 @@ fn find(camera: Camera, column: u32, row: u32) -> Place {
     let rise = arctangent(up, sqrt(right * right + ahead * ahead));
     let ideal = turn * (f32(WIDTH) / (2.0 * PI)) + (0.5 * f32(WIDTH) - 0.5);
     // On the grid of maps, and shifted by the yaw as they are.
-    var u = floor(ideal * STEPS + 0.5) / STEPS + camera.shift;
-    u = select(u, u + f32(WIDTH), u < 0.0);
-    u = select(u, u - f32(WIDTH), u >= f32(WIDTH));
+    var u = floor(ideal * STEPS + 0.5) / STEPS;
+    u = shifted(select(u, u + f32(WIDTH), u < 0.0), camera.shift);
     let v = clamp(0.5 * f32(HEIGHT) - 0.5 - rise * (f32(HEIGHT) / PI), 0.0, f32(HEIGHT) - 1.0);
     return place(u, v);
     {% elif map == "fixed" %}
@@ -99,10 +104,7 @@ fn find(camera: Camera, column: u32, row: u32) -> Place {
     return Place(u >> 5u, i32(first_rows[p / 16u]) + (v >> 5u), f32(u & 31), f32(v & 31));
     {% else %}
     let p = (camera.map * OUT_HEIGHT + row) * STRIDE + column;
-    var u = bitcast<f32>(map[2u * p]) + camera.shift;
-    {% if wraps %}
-    u = select(u, u - f32(WIDTH), u >= f32(WIDTH));
-    {% endif %}
+    let u = shifted(bitcast<f32>(map[2u * p]), camera.shift);
     return place(u, bitcast<f32>(map[2u * p + 1u]));
     {% endif %}
 }

@@ -3,7 +3,7 @@
 use crate::plan::Plan;
 use crate::space::Configuration;
 use crate::stats::{Comparison, Warning};
-use crate::trial::{Block, Ending, PictureRecord, Stretch, Purpose, VariantId, Verdict};
+use crate::trial::{Block, Ending, PictureRecord, Purpose, Stretch, VariantId, Verdict};
 use crate::value::{Bytes, Nanoseconds};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 

@@ -3,9 +3,7 @@ use crate::plan::Objective;
 use crate::record::{Run, Trial};
 use crate::report::numbers::{NONE, Unit, percent};
 use crate::report::plot::timeline::{Lane, Lanes, timeline};
-use crate::report::{
-    Figure, Files, Piece, Row, columns, file_name, in_case, kept, variants,
-};
+use crate::report::{Figure, Files, Piece, Row, columns, file_name, in_case, kept, variants};
 use crate::trial::Verdict;
 use std::collections::BTreeMap;
 
@@ -79,7 +77,11 @@ fn shares(names: &[String], trial: &Trial, runtime: f64, which: &str, case: &str
     let rows = (order.iter())
         .map(|&i| {
             let time = trial.stages[i].0;
-            Row::new(vec![names[i].clone(), unit.bare(time), percent(time / runtime)])
+            Row::new(vec![
+                names[i].clone(),
+                unit.bare(time),
+                percent(time / runtime),
+            ])
         })
         .collect();
     let header = [

@@ -1,5 +1,7 @@
 //! A whole sphere to what cameras see of it (WORKLOADS §5): frames on disk through decoding, upload and remapping to images. What
 //! the published plan overlapped, pooled and cached are parameters here.
+#[cfg(target_arch = "x86_64")]
+mod bilinear;
 mod cpu;
 mod definition;
 mod frames;
@@ -17,6 +19,7 @@ mod pipeline_tests;
 mod pixel;
 mod places;
 mod prepared;
+#[cfg(target_arch = "x86_64")]
 mod quads;
 mod remapper;
 mod scene;

@@ -69,7 +69,9 @@ impl Edges {
     /// Of the pixel's first level.
     #[inline(always)]
     pub(super) fn index(&self, column: i32, row: i32) -> usize {
+        // Nearly all are inside, and a division costs more than everything else here.
         let column = match self.wraps {
+            _ if (0..self.width).contains(&column) => column,
             true => column.rem_euclid(self.width),
             false => column.clamp(0, self.width - 1),
         };

@@ -51,15 +51,10 @@ impl Found {
 
     #[inline(always)]
     pub(super) fn of_map(scene: &Scene, columns: &[f32], rows: &[f32], shift: f32) -> Found {
-        let width = scene.width as f32;
+        let seam = scene.width as f32 - shift;
         let (mut u, mut v) = ([0.0; GROUP], [0.0; GROUP]);
         for k in 0..GROUP {
-            let shifted = columns[k] + shift;
-            u[k] = if shifted >= width {
-                shifted - width
-            } else {
-                shifted
-            };
+            u[k] = shifted(columns[k], shift, seam);
             v[k] = rows[k];
         }
         Found::new(scene, u, v)
@@ -94,6 +89,16 @@ impl Found {
             b,
             is_at_edge: Found::is_at_edge(scene, right, low),
         }
+    }
+}
+
+/// To the right, and on the other side beyond the seam. Never beyond the width in between, where columns would lose a bit.
+#[inline(always)]
+fn shifted(column: f32, shift: f32, seam: f32) -> f32 {
+    if column >= seam {
+        column - seam
+    } else {
+        column + shift
     }
 }
 
@@ -132,9 +137,9 @@ impl Trig {
             let rise = arctangent(up, (right * right + ahead * ahead).sqrt());
             // On the grid of maps, and shifted by the yaw as they are.
             let place = turn * (width / (2.0 * PI)) + (0.5 * width - 0.5);
-            let place = (place * self.steps + 0.5).floor() / self.steps + self.shift;
+            let place = (place * self.steps + 0.5).floor() / self.steps;
             let place = if place < 0.0 { place + width } else { place };
-            u[k] = if place >= width { place - width } else { place };
+            u[k] = shifted(place, self.shift, width - self.shift);
             // Not `clamp`, whose check of its bounds is a branch.
             v[k] = (0.5 * height - 0.5 - rise * (height / PI))
                 .max(0.0)

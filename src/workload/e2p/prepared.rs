@@ -138,7 +138,10 @@ impl Executable for Prepared {
         // Narrower ones are no pixel wide.
         let least = self.wall.as_nanos() as f64 / 2000.0;
         let is_seen = |s: &&Stretch| s.end.0 - s.start.0 >= least;
-        (self.spent.stretches.iter()).filter(is_seen).copied().collect()
+        (self.spent.stretches.iter())
+            .filter(is_seen)
+            .copied()
+            .collect()
     }
 
     fn device_peak(&self) -> Bytes {

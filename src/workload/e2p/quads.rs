@@ -24,6 +24,9 @@ pub(super) trait Quads: Copy {
     /// Asks for what is there, which may be nothing, to be in the cache soon.
     fn prefetch(at: *const u8);
 
+    /// The same, to be written.
+    fn prefetch_store(at: *const u8);
+
     /// Four 32-bit words a lane, in order.
     unsafe fn load_words(from: *const u32) -> Self;
 
@@ -57,15 +60,19 @@ pub(super) trait Quads: Copy {
 
     /// Writes the first three of each lane's four numbers as bytes from 0 to 255: 12 bytes a lane, in the order of pixels.
     unsafe fn store(four: [Self; 4], to: *mut u8);
+
+    /// 48 bytes past the caches, or through them where `to` is at no multiple of 16.
+    unsafe fn stream(from: *const u8, to: *mut u8);
+
+    /// What was streamed is seen by other threads from then on.
+    fn fence();
 }
 
 /// Four pixels of a lane, of four bytes each, without every fourth.
 const WITHOUT_FOURTH: [u8; 16] = [0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, 128, 128, 128, 128];
 
-#[cfg(target_arch = "x86_64")]
 pub(super) use x86::{Avx2, Avx512};
 
-#[cfg(target_arch = "x86_64")]
 mod x86 {
     use super::{Quads, WITHOUT_FOURTH};
     use std::arch::x86_64::*;
@@ -78,6 +85,19 @@ mod x86 {
             let at = *offset as usize;
             let (above, below) = (above.add(at).cast(), below.add(at).cast());
             _mm_unpacklo_epi64(_mm_loadl_epi64(above), _mm_loadl_epi64(below))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn stream(from: *const u8, to: *mut u8) {
+        unsafe {
+            if !(to as usize).is_multiple_of(16) {
+                return std::ptr::copy_nonoverlapping(from, to, 48);
+            }
+            for at in [0, 16, 32] {
+                let part = _mm_loadu_si128(from.add(at).cast());
+                _mm_stream_si128(to.add(at).cast(), part);
+            }
         }
     }
 
@@ -106,6 +126,11 @@ mod x86 {
         fn prefetch(at: *const u8) {
             // SAFETY: an address that is no memory is ignored.
             unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
+        }
+        #[inline(always)]
+        fn prefetch_store(at: *const u8) {
+            // SAFETY: as above.
+            unsafe { _mm_prefetch::<_MM_HINT_ET0>(at.cast()) }
         }
         #[inline(always)]
         unsafe fn load_words(from: *const u32) -> Avx2 {
@@ -159,6 +184,15 @@ mod x86 {
             unsafe { _mm256_cvtph_ps(_mm256_cvtps_ph::<{ _MM_FROUND_TO_NEAREST_INT }>(reals)) }
         }
         #[inline(always)]
+        unsafe fn stream(from: *const u8, to: *mut u8) {
+            unsafe { stream(from, to) }
+        }
+        #[inline(always)]
+        fn fence() {
+            // SAFETY: every x86-64 has it.
+            unsafe { _mm_sfence() }
+        }
+        #[inline(always)]
         unsafe fn store([a, b, c, d]: [Avx2; 4], to: *mut u8) {
             unsafe {
                 let words = (_mm256_packus_epi32(a.0, b.0), _mm256_packus_epi32(c.0, d.0));
@@ -197,6 +231,11 @@ mod x86 {
         fn prefetch(at: *const u8) {
             // SAFETY: an address that is no memory is ignored.
             unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
+        }
+        #[inline(always)]
+        fn prefetch_store(at: *const u8) {
+            // SAFETY: as above.
+            unsafe { _mm_prefetch::<_MM_HINT_ET0>(at.cast()) }
         }
         #[inline(always)]
         unsafe fn load_words(from: *const u32) -> Avx512 {
@@ -250,6 +289,15 @@ mod x86 {
         #[inline(always)]
         unsafe fn halves(reals: __m512) -> __m512 {
             unsafe { _mm512_cvtph_ps(_mm512_cvtps_ph::<{ _MM_FROUND_TO_NEAREST_INT }>(reals)) }
+        }
+        #[inline(always)]
+        unsafe fn stream(from: *const u8, to: *mut u8) {
+            unsafe { stream(from, to) }
+        }
+        #[inline(always)]
+        fn fence() {
+            // SAFETY: every x86-64 has it.
+            unsafe { _mm_sfence() }
         }
         #[inline(always)]
         unsafe fn store([a, b, c, d]: [Avx512; 4], to: *mut u8) {

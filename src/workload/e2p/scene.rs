@@ -284,12 +284,14 @@ impl Scene {
         self.cameras.len() * self.image_bytes()
     }
 
-    /// Frames and cameras whose images are compared with the definition: the first frame of each kind, and as many cameras as
-    /// fit, spread over all.
+    /// Frames and cameras whose images are compared with the definition: the first frame of each kind (of given ones, the
+    /// first two), and as many cameras as fit, spread over all.
     pub(super) fn judged(&self) -> (Vec<usize>, Vec<usize>) {
-        let frames = (0..self.kinds.len())
-            .filter(|&k| !self.kinds[..k].contains(&self.kinds[k]))
-            .collect();
+        let is_first = |&k: &usize| match self.kinds[k] {
+            Kind::Given => k < 2,
+            kind => !self.kinds[..k].contains(&kind),
+        };
+        let frames = (0..self.kinds.len()).filter(is_first).collect();
         let count = (JUDGED_PIXELS / (self.out[0] * self.out[1])).clamp(1, self.cameras.len());
         let cameras = (0..count).map(|k| k * self.cameras.len() / count).collect();
         (frames, cameras)

@@ -56,6 +56,13 @@ pub(super) enum Fusion {
     AllCameras,
 }
 
+/// Where a processor's images go: through its caches, or past them to memory.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Stores {
+    Cached,
+    Streaming,
+}
+
 /// How frames lie in a GPU's memory.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Pixels {
@@ -79,6 +86,7 @@ pub(super) struct Settings {
     /// Width and height of the part of an image that a thread, or a GPU's group, takes at a time.
     pub(super) tile: [usize; 2],
     pub(super) pixels: Pixels,
+    pub(super) stores: Stores,
     pub(super) set: InstructionSet,
     pub(super) threads: usize,
 }
@@ -123,6 +131,8 @@ const PIXELS: &[(&str, Pixels)] = &[
     ("texture", Pixels::Texture),
 ];
 
+const STORES: &[(&str, Stores)] = &[("cached", Stores::Cached), ("streaming", Stores::Streaming)];
+
 /// Frames of a batch where a plan does not say.
 const BATCH: usize = 8;
 
@@ -140,6 +150,7 @@ pub(super) fn declaration() -> Declaration {
             names("fusion", FUSIONS),
             names("tile", TILES),
             names("pixels", PIXELS),
+            names("stores", STORES),
             names("simd", SETS),
             numbers("threads", &[0]),
         ],
@@ -193,7 +204,7 @@ impl Settings {
             threads,
             ..Settings::read(&read)?
         };
-        let refusal = settings.refusal_on_host().or(settings.refusal(scene));
+        let refusal = settings.refusal_on_host(scene).or(settings.refusal(scene));
         refusal.map_or(Ok(settings), |reason| Err(unsupported(&reason)))
     }
 
@@ -222,6 +233,7 @@ impl Settings {
             fusion: read.name("fusion", FUSIONS)?,
             tile: read.name("tile", TILES)?,
             pixels: read.name("pixels", PIXELS)?,
+            stores: read.name("stores", STORES)?,
             set: InstructionSet::Portable,
             threads: 1,
         })
@@ -260,7 +272,19 @@ impl Settings {
         }
     }
 
-    fn refusal_on_host(&self) -> Option<String> {
+    fn refusal_on_host(&self, scene: &Scene) -> Option<String> {
+        if self.stores == Stores::Streaming {
+            if self.set == InstructionSet::Portable || self.interpolation != Interpolation::Bilinear
+            {
+                return Some("stores=streaming is written for bilinear vectors".into());
+            }
+            if !scene.out[1].is_multiple_of(16) {
+                return Some(format!(
+                    "stores=streaming wants rows of whole 16 pixels, and out_width is {}",
+                    scene.out[1]
+                ));
+            }
+        }
         match self.pixels {
             Pixels::Rgb8 => None,
             Pixels::Rgba8 => {
@@ -271,6 +295,9 @@ impl Settings {
     }
 
     fn refusal_on_gpu(&self, scene: &Scene) -> Option<String> {
+        if self.stores == Stores::Streaming {
+            return Some("stores=streaming is a processor's".into());
+        }
         if self.pixels == Pixels::Texture {
             return Some("pixels=texture: kernels here are given buffers, no textures".into());
         }

@@ -153,6 +153,7 @@ fn layouts(device: &Device) -> Vec<String> {
     match device {
         Device::Host => {
             all.push("tile=1024x4 threads=1".into());
+            all.push("tile=64x64 order=camera_outer".into());
             for set in instructions::available() {
                 let named = instructions::SETS.iter().find(|(_, s)| *s == Some(set));
                 let (name, _) = named.expect("a set has a name");
@@ -331,6 +332,24 @@ fn the_same_arithmetic_gives_the_same_bits() {
     }
 }
 
+/// Past the caches go the same bits, from any address.
+#[test]
+fn streamed_images_are_the_same() {
+    let mut scene = view(384, [37, 96], &hard_cameras());
+    scene.kinds = [Kind::Direction, Kind::Checker, Kind::Direction].to_vec();
+    let frames = frames_of(&scene);
+    for variant in ["map=f32", "map=fixed", "map=trig", "precision=f16_pixels"] {
+        let wanted = images_of(&Device::Host, &scene, variant, &frames).unwrap();
+        for set in instructions::available().into_iter().skip(1) {
+            let named = instructions::SETS.iter().find(|(_, s)| *s == Some(set));
+            let (name, _) = named.expect("a set has a name");
+            let form = format!("{variant} simd={name} stores=streaming tile=64x16");
+            let images = images_of(&Device::Host, &scene, &form, &frames).unwrap();
+            assert_eq!(images, wanted, "{form}");
+        }
+    }
+}
+
 /// Where an image's rows are no whole groups, and a GPU would refuse.
 #[test]
 fn rows_of_any_length_are_filled_by_processors() {
@@ -379,24 +398,20 @@ fn every_mapping_is_the_definitions() {
     }
 }
 
-/// A column beyond the seam is on its other side; where the published plan clips, the seam shows.
+/// A column beyond the seam is on its other side, or at the edge where a mapping clips.
 #[test]
 fn the_seam_shows_only_where_it_is_clipped() {
     let mut scene = view(384, [54, 96], &[camera(180.0, 0.0, 0.0)]);
     let frames = [frames::generate(&scene, 0)];
-    let jump = |scene: &Scene| {
-        let images = images_of(&Device::Host, scene, "", &frames).unwrap();
-        let row = &images[27 * 96 * 3..][..96 * 3];
-        let change = |at: usize| row[3 * at].abs_diff(row[3 * at + 3]);
-        (0..95).map(change).max()
-    };
-    assert!(jump(&scene) <= Some(4), "{:?}", jump(&scene));
-    scene.mapping = Mapping::PlanCpu;
-    // Half a pixel is lost on the left of the seam, none on its right: still no jump, but no longer the other side.
-    let clipped = definition::column(&scene, -0.4);
-    assert_eq!(clipped, 0.0);
-    scene.mapping = Mapping::Standard;
+    let images = images_of(&Device::Host, &scene, "", &frames).unwrap();
+    let row = &images[27 * 96 * 3..][..96 * 3];
+    let change = |at: usize| row[3 * at].abs_diff(row[3 * at + 3]);
+    let changes: Vec<u8> = (0..95).map(change).collect();
+    assert!(changes.iter().all(|c| *c <= 4), "{changes:?}");
     assert!((definition::column(&scene, -0.4) - 383.6).abs() < 1e-9);
+    scene.mapping = Mapping::PlanCpu;
+    assert_eq!(definition::column(&scene, -0.4), 0.0);
+    assert_eq!(definition::column(&scene, 383.7), 383.0);
 }
 
 /// WORKLOADS §5d, on the frames of `laptop`: what passes the gate, and what it is there to find.
@@ -432,9 +447,9 @@ fn the_gate_passes_fixed_point_and_finds_halves_and_nearest_pixels() {
         );
         assert!(trig[4] <= 1.0 && trig[5] <= 1.0, "{name}: {trig:?}");
         let fixed = of("map=fixed");
-        // Measured with numpy: 57.4 dB and 4 levels.
+        // Measured with numpy of one camera at twice the size: 57.4 dB and 4 levels.
         assert!(
-            passes(&fixed) && (55.0..60.0).contains(&fixed[1]),
+            passes(&fixed) && (55.0..63.0).contains(&fixed[1]),
             "{name}: {fixed:?}"
         );
         assert!(fixed[5] <= 4.0, "{name}: {fixed:?}");
@@ -564,10 +579,13 @@ fn given_frames_are_judged_too() {
     );
     let given = given.unwrap();
     assert_eq!((given.width, &given.files), (384, &generated.files));
-    assert_eq!(
+    // The first two are judged, where the generator's are judged by their kind.
+    let (of_given, of_generated) = (
         definition::images(&given).unwrap(),
-        definition::images(&generated).unwrap()
+        definition::images(&generated).unwrap(),
     );
+    assert_eq!(of_given.len(), 2 * of_generated.len());
+    assert_eq!(of_given[..of_generated.len()], of_generated);
     let wrong = |more: &[(&str, &str)]| Scene::new(&problem(more), folder.path()).unwrap_err();
     assert!(wrong(&[("images", &images), ("width", "384")]).contains("problem.width"));
     assert!(wrong(&[("images", "/nowhere")]).contains("/nowhere"));
