@@ -4,6 +4,7 @@
     reason = "tests make plans, start the program and read what it wrote"
 )]
 mod crash;
+mod e2p;
 mod lock;
 mod resume;
 mod run_a_plan;

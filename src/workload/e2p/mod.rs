@@ -59,6 +59,10 @@ fn declare() -> Declaration {
             .iter()
             .map(|(name, about)| ((*name).into(), (*about).into()))
             .collect(),
+        counters: prepared::COUNTERS
+            .iter()
+            .map(|(name, about)| ((*name).into(), (*about).into()))
+            .collect(),
         ..remapping
     }
 }

@@ -153,6 +153,24 @@ fn nanoseconds(duration: Duration) -> Nanoseconds {
     Nanoseconds(duration.as_nanos() as f64)
 }
 
+/// What criteria may name of what is counted.
+pub(super) const COUNTERS: &[(&str, &str)] = &[
+    (
+        "device_busy",
+        "share of an invocation in which the device remapped",
+    ),
+    (
+        "frames_ready",
+        "share of the frames that were in memory when they were asked for",
+    ),
+    ("files_read", "frames that were read from the disk"),
+    ("frames_in_memory", "frames that were in memory at once"),
+    (
+        "waiting_frames",
+        "share of an invocation in which frames were waited for",
+    ),
+];
+
 /// What the pipeline counted, for the records.
 fn counted(spent: &Spent, wall: Duration, scene: &Scene) -> Vec<(String, f64)> {
     let named = |name: &str, value: f64| (name.to_owned(), value);
