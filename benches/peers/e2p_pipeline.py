@@ -23,7 +23,7 @@ import numpy as np
 import xxhash
 from e2p import FAST, OpenCV, Ours, Problem, ratio
 
-READERS, DEPTH = 4, 16
+READERS, DEPTH = 8, 16
 REMAP = ["map=fixed", *[word for word in FAST if not word.startswith("batch")]]
 TUNED = ["streams=overlapped", f"ring=fixed_{DEPTH}", f"io_threads={READERS}", "pool=buffers_16", "batch=2"]
 

@@ -2,7 +2,7 @@
 //! batch. Each slot has buffers of its own, so that one batch is copied while another is computed.
 use super::definition;
 use super::map::{ROW_BITS, Stored, steps};
-use super::remapper::{Batch, Remapper};
+use super::remapper::{Batch, POISON, Remapper};
 use super::scene::{Camera, Scene};
 use super::settings::{Fusion, Interpolation, Map, Order, Pixels, Precision, Settings};
 use crate::device::{Action, Buffer, Gpu, Kernel, Language, Passed, Recording, Source, Step};
@@ -11,6 +11,7 @@ use crate::trial::Ending;
 use crate::value::{Bytes, Nanoseconds, Value};
 use crate::workload::template::Names;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -354,10 +355,10 @@ impl Remapper for OnGpu {
         let slot = &self.slots[batch.slot];
         let mut recordings = (slot.recordings.lock()).unwrap_or_else(PoisonError::into_inner);
         let count = batch.frames.len();
-        if !recordings.contains_key(&count) {
-            recordings.insert(count, self.record(slot, count)?);
-        }
-        let recording = recordings.get_mut(&count).expect("inserted just now");
+        let recording = match recordings.entry(count) {
+            Entry::Occupied(made) => made.into_mut(),
+            Entry::Vacant(place) => place.insert(self.record(slot, count)?),
+        };
         Ok(recording.run()?.device)
     }
 
@@ -367,6 +368,14 @@ impl Remapper for OnGpu {
         let bytes = self.gpu.download(&slot.images, length as u64)?;
         batch.outputs.copy_from_slice(&bytes[..length]);
         Ok(())
+    }
+
+    fn poison(&self) {
+        let images = vec![POISON; self.settings.batch * self.scene.images_bytes()];
+        for slot in &self.slots {
+            // What cannot be overwritten will show as an error of the run that follows.
+            let _ = self.gpu.upload(&slot.images, &images);
+        }
     }
 
     fn build_time(&self) -> Option<Nanoseconds> {

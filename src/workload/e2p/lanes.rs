@@ -4,8 +4,6 @@
     unsafe_code,
     reason = "calls what was compiled for this processor; threads write tiles of one array"
 )]
-#[cfg(target_arch = "x86_64")]
-use super::bilinear::{Fixed, Halves, Plain, groups};
 use super::cpu::Task;
 use super::map::GROUP;
 use super::pixel::{self, Edges};
@@ -13,6 +11,8 @@ use super::places::Found;
 #[cfg(target_arch = "x86_64")]
 use super::quads::{Avx2, Avx512, Quads};
 use super::settings::{Interpolation, Map, Precision};
+#[cfg(target_arch = "x86_64")]
+use super::weighing::{Cubic, Fixed, Halves, Nearest, Plain, groups};
 use crate::workload::instructions::InstructionSet;
 
 /// The images of a tile.
@@ -68,8 +68,8 @@ unsafe fn vectors<Q: Quads>(task: &Task<'_>) {
     // SAFETY: as the caller promises.
     unsafe {
         match kernel(task) {
-            Kernel::Nearest => each(task, pixel::nearest),
-            Kernel::Bicubic => each(task, pixel::bicubic),
+            Kernel::Nearest => groups::<Q, Nearest>(task),
+            Kernel::Bicubic => groups::<Q, Cubic>(task),
             Kernel::Fixed => groups::<Q, Fixed>(task),
             Kernel::Halves => groups::<Q, Halves>(task),
             Kernel::Plain => groups::<Q, Plain>(task),

@@ -1,7 +1,5 @@
 //! A whole sphere to what cameras see of it (WORKLOADS §5): frames on disk through decoding, upload and remapping to images. What
 //! the published plan overlapped, pooled and cached are parameters here.
-#[cfg(target_arch = "x86_64")]
-mod bilinear;
 mod cpu;
 mod definition;
 mod frames;
@@ -26,6 +24,8 @@ mod scene;
 mod settings;
 #[cfg(test)]
 mod tests;
+#[cfg(target_arch = "x86_64")]
+mod weighing;
 
 use super::{Executable, Picture, Problem, Surroundings, Workload, WorkloadEntry};
 use crate::array::{Array, Values};

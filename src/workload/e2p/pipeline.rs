@@ -9,7 +9,7 @@ use super::pipeline_flow::Flow;
 use super::pipeline_meter::{DECODE, DOWNLOAD, HAND_ON, Meters, READ, REMAP, STAGES, UPLOAD};
 use super::pipeline_read::{Arrived, Buffers, Cache, ReadFile, Reading, from_disk};
 use super::pipeline_ring::Window;
-use super::remapper::{Batch, Frame, Remapper};
+use super::remapper::{Batch, Frame, POISON, Remapper};
 use super::scene::{OnBadFrame, Scene};
 use crate::trace::Tracer;
 use crate::trial::{Ending, Stretch};
@@ -125,8 +125,9 @@ impl Pipeline {
     /// Overwrites the room for images.
     pub(super) fn poison(&self) {
         for outputs in &mut *lock(&self.outputs) {
-            outputs.fill(0xA5);
+            outputs.fill(POISON);
         }
+        self.remapper.poison();
     }
 
     /// Every frame once, in its order: `hand_on` gets a frame's number and `[camera][height][width][3]`.

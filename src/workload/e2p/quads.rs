@@ -21,6 +21,9 @@ pub(super) trait Quads: Copy {
     /// Eight bytes at `above` + offset and eight at `below` + offset, for every fourth of the offsets.
     unsafe fn load(above: *const u8, below: *const u8, offsets: *const u32) -> Self;
 
+    /// Sixteen bytes at `from` + offset, for every fourth of the offsets.
+    unsafe fn load_row(from: *const u8, offsets: *const u32) -> Self;
+
     /// Asks for what is there, which may be nothing, to be in the cache soon.
     fn prefetch(at: *const u8);
 
@@ -119,6 +122,15 @@ mod x86 {
             unsafe {
                 let first = lane(above, below, offsets);
                 let second = lane(above, below, offsets.add(4));
+                Avx2(_mm256_set_m128i(second, first))
+            }
+        }
+        #[inline(always)]
+        unsafe fn load_row(from: *const u8, offsets: *const u32) -> Avx2 {
+            unsafe {
+                let lane = |at: usize| from.add(*offsets.add(at) as usize).cast();
+                let first = _mm_loadu_si128(lane(0));
+                let second = _mm_loadu_si128(lane(4));
                 Avx2(_mm256_set_m128i(second, first))
             }
         }
@@ -224,6 +236,14 @@ mod x86 {
             unsafe {
                 let low = Avx2::load(above, below, offsets).0;
                 let high = Avx2::load(above, below, offsets.add(8)).0;
+                Avx512(_mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high))
+            }
+        }
+        #[inline(always)]
+        unsafe fn load_row(from: *const u8, offsets: *const u32) -> Avx512 {
+            unsafe {
+                let low = Avx2::load_row(from, offsets).0;
+                let high = Avx2::load_row(from, offsets.add(8)).0;
                 Avx512(_mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high))
             }
         }

@@ -8,6 +8,9 @@ use crate::trial::Ending;
 use crate::value::{Bytes, Nanoseconds};
 use std::sync::Arc;
 
+/// What images are overwritten with where a test of the next run wants to see what it leaves out.
+pub(super) const POISON: u8 = 0xA5;
+
 /// A decoded frame, `[height, width, 3]`: a buffer of a pool, a mapped file, or one that a cache keeps as well.
 pub(super) type Frame = Arc<dyn AsRef<[u8]> + Send + Sync>;
 
@@ -67,6 +70,9 @@ pub(super) trait Remapper: Send + Sync {
     /// # Errors
     /// What the copy came to.
     fn download(&self, batch: &mut Batch) -> Result<(), Ending>;
+
+    /// Overwrites the images in the device's memory, so that pixels which a run never writes show. A processor has none of its own.
+    fn poison(&self) {}
 
     /// How long kernels took to compile, where they were; absent on a processor.
     fn build_time(&self) -> Option<Nanoseconds> {

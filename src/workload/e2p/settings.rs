@@ -274,9 +274,8 @@ impl Settings {
 
     fn refusal_on_host(&self, scene: &Scene) -> Option<String> {
         if self.stores == Stores::Streaming {
-            if self.set == InstructionSet::Portable || self.interpolation != Interpolation::Bilinear
-            {
-                return Some("stores=streaming is written for bilinear vectors".into());
+            if self.set == InstructionSet::Portable {
+                return Some("stores=streaming is written for vectors".into());
             }
             if !scene.out[1].is_multiple_of(16) {
                 return Some(format!(
@@ -327,9 +326,12 @@ fn chosen(configuration: &Configuration) -> Chosen<'_> {
     }
 }
 
+/// Of each camera the map that it reads, and how far it is shifted to the right, in pixels from 0 to below the width.
+pub(super) type Sources = Vec<(usize, f64)>;
+
 impl Scene {
-    /// Which map each camera reads and how far it is shifted to the right, in pixels; and how many maps there are.
-    pub(super) fn map_of_camera(&self, maps: Maps) -> (Vec<(usize, f64)>, usize) {
+    /// Where cameras find their places, and how many maps there are.
+    pub(super) fn map_of_camera(&self, maps: Maps) -> (Sources, usize) {
         let shift = |k: usize| self.cameras[k].yaw / 360.0 * self.width as f64;
         let mut owners: Vec<usize> = vec![];
         let mut all = vec![];
@@ -358,10 +360,7 @@ impl Scene {
     ///
     /// # Errors
     /// A place that the map's form cannot hold.
-    pub(super) fn maps(
-        &self,
-        settings: &Settings,
-    ) -> Result<(Vec<(usize, f64)>, Vec<Places>), Ending> {
+    pub(super) fn maps(&self, settings: &Settings) -> Result<(Sources, Vec<Places>), Ending> {
         let (cameras, count) = self.map_of_camera(settings.maps);
         let owner = |map: usize| cameras.iter().position(|(m, _)| *m == map).unwrap_or(0);
         let maps = (0..count).map(|map| {
