@@ -23,9 +23,9 @@ use xxhash_rust::xxh3::xxh3_64;
 pub(super) struct Prepared {
     scene: Arc<Scene>,
     pipeline: Pipeline,
-    /// Numbers of the frames whose images are compared, and these, of every camera; absent where the frame was left out.
+    /// Numbers of the frames whose images are compared, and these, of every camera; empty where the frame was left out.
     judged: Vec<usize>,
-    kept: Vec<Option<Vec<u8>>>,
+    kept: Vec<Vec<u8>>,
     /// Of every image, `[frame][camera]`; absent where the frame was left out. What a consumer would do with an image is none of
     /// the pipeline's business, but it would read all of it.
     hashes: Vec<Option<u64>>,
@@ -47,7 +47,7 @@ pub(super) fn prepare(
     let remapper = remapper::prepare(device, scene, &settings, Pipeline::slots(&flow))?;
     let (judged, _) = scene.judged();
     Ok(Box::new(Prepared {
-        kept: vec![None; judged.len()],
+        kept: vec![vec![]; judged.len()],
         judged,
         hashes: vec![None; scene.files.len() * scene.cameras.len()],
         spent: Spent::default(),
@@ -62,7 +62,8 @@ impl Prepared {
     fn invoke(&mut self) -> Result<(), Ending> {
         let (scene, judged) = (&self.scene, &self.judged);
         let (kept, hashes) = (&mut self.kept, &mut self.hashes);
-        kept.fill(None);
+        // Their memory stays.
+        kept.iter_mut().for_each(Vec::clear);
         hashes.fill(None);
         let cameras = scene.cameras.len();
         self.spent = self.pipeline.run(&mut |frame, images| {
@@ -71,7 +72,7 @@ impl Prepared {
                 *hash = Some(xxh3_64(image));
             }
             if let Some(place) = judged.iter().position(|k| *k == frame) {
-                kept[place] = Some(images.to_vec());
+                kept[place].extend(images);
             }
         })?;
         Ok(())
@@ -96,16 +97,16 @@ impl Executable for Prepared {
 
     fn poison(&mut self) {
         self.pipeline.poison();
-        self.kept.fill(None);
+        self.kept.iter_mut().for_each(Vec::clear);
         self.hashes.fill(None);
     }
 
     fn output(&mut self) -> Result<Option<Array>, Ending> {
         let mut images = vec![];
         for (frame, kept) in self.judged.iter().zip(&self.kept) {
-            match kept {
-                Some(kept) => images.extend(kept),
-                None => {
+            match kept.is_empty() {
+                false => images.extend(kept),
+                true => {
                     let failed = self.spent.failed.iter().find(|(k, _)| k == frame);
                     let reason = failed.map_or("it was not handed on", |(_, why)| why);
                     let reason = format!("frame {frame} has no images to judge: {reason}");
