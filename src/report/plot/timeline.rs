@@ -23,7 +23,7 @@ const LEFT: f64 = 130.0;
 const ROW: f64 = 20.0;
 const HEAD: f64 = 26.0;
 
-/// Neighbouring stages never have the same one.
+/// In the order in which stages are seen first: neighbours never have the same one.
 const COLOURS: [Colour; 4] = [BLUE, VERMILION, GREEN, GREY];
 
 pub(in crate::report) fn timeline(invocations: &[Lanes], title: &str) -> Sketch {
@@ -37,6 +37,14 @@ pub(in crate::report) fn timeline(invocations: &[Lanes], title: &str) -> Sketch 
     let bottom = 6.0 + invocations.iter().map(height).sum::<f64>();
     let mut sketch = Sketch::new(WIDTH, bottom + 48.0);
     axis.along_bottom(&mut sketch, 6.0, bottom, title, &super::axis::plain);
+    let mut seen: Vec<usize> = vec![];
+    let mut colour_of = |stage: usize| {
+        let place = seen.iter().position(|s| *s == stage).unwrap_or_else(|| {
+            seen.push(stage);
+            seen.len() - 1
+        });
+        COLOURS[place % COLOURS.len()]
+    };
     let mut y = 6.0;
     for lanes in invocations {
         let words = fitted(&lanes.title, LABEL, right - LEFT);
@@ -45,7 +53,7 @@ pub(in crate::report) fn timeline(invocations: &[Lanes], title: &str) -> Sketch 
         let top = y;
         for lane in &lanes.rows {
             row_name(&mut sketch, (LEFT - 10.0, y + ROW / 2.0), &lane.name, LEFT);
-            let colour = COLOURS[lane.stage % COLOURS.len()];
+            let colour = colour_of(lane.stage);
             for (start, end) in &lane.stretches {
                 let from = axis.at(*start);
                 // A gap of half a pixel, so that two that touch are two.
