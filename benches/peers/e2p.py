@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # frames, their width, cameras, height and width of an image; 90° across
 SIZES = dict(tiny=(4, 384, 4, 54, 96), laptop=(16, 1920, 8, 270, 480))
 BATCH = 8
-FAST = ["order=camera_outer", "fusion=all_cameras", "tile=64x64", "maps=shared", f"batch={BATCH}"]
+FAST = ["order=camera_outer", "fusion=all_cameras", "tile=1024x4", "maps=shared", "stores=streaming", f"batch={BATCH}"]
 
 
 class Problem:

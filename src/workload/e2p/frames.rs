@@ -304,3 +304,30 @@ fn checker(height: usize, width: usize, k: usize) -> Vec<u8> {
     }
     pixels
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn headers_are_read_as_they_are_written(height in 1..5000_usize, width in 1..9000_usize, is_ppm: bool) {
+            let format = if is_ppm { Format::Ppm } else { Format::Npy };
+            let header = header(format, [height, width]);
+            let layout = Layout::read(&header).unwrap();
+            prop_assert_eq!(layout, Layout { height, width, offset: header.len() });
+        }
+
+        #[test]
+        fn no_header_is_too_wrong(mut bytes in proptest::collection::vec(any::<u8>(), 0..200), start in 0..3_usize) {
+            for (to, from) in bytes.iter_mut().zip([&b""[..], b"P6", b"\x93NUMPY\x01\x00"][start]) {
+                *to = *from;
+            }
+            // Neither panics nor finds pixels before the file's start.
+            if let Ok(layout) = Layout::read(&bytes) {
+                prop_assert!(layout.offset > 0);
+            }
+        }
+    }
+}

@@ -26,9 +26,10 @@ pub(super) fn halves([p0, p1, q0, q1]: Corners, a: f32, b: f32) -> u8 {
 /// With weights in 1/32, whose sum of four is exact; halves are rounded up, as OpenCV does.
 #[inline(always)]
 pub(super) fn fixed([p0, p1, q0, q1]: Corners, a: f32, b: f32) -> u8 {
-    let [p0, p1, q0, q1, a, b] = [p0, p1, q0, q1, a, b].map(|v| v as u32);
-    let (above, below) = (p0 * (32 - a) + p1 * a, q0 * (32 - a) + q1 * a);
-    ((above * (32 - b) + below * b + 512) >> 10) as u8
+    // Whole numbers below 2²⁴, so that this is exact.
+    let (above, below) = (p0 * (32.0 - a) + p1 * a, q0 * (32.0 - a) + q1 * a);
+    let sum = above * (32.0 - b) + below * b;
+    ((sum as u32 + 512) >> 10) as u8
 }
 
 /// To the nearest of 0 to 255, halves to the even one.

@@ -291,14 +291,17 @@ pub(super) unsafe fn groups<Q: Quads, A: Arithmetic>(task: &Task<'_>) {
                 let first = (found.row[k] - before) * scene.width as i32 + found.column[k] - before;
                 *at = (3 * first) as u32;
             }
-            // The row that the pixels below these will be the first to read.
-            let coming =
-                [at_frame[0], at_frame[GROUP - 1]].map(|at| at as usize + A::NEIGHBOURS * next_row);
+            // The pixels below these will be the first to read one or two rows more.
+            let below = (A::NEIGHBOURS * next_row) as u32;
+            let coming = [at_frame[0], at_frame[GROUP - 1]].map(|at| at.wrapping_add(below));
             for frame in task.frames.clone() {
                 let pixels = task.job.frames[frame];
                 let to = task.output(frame, column, row);
-                Q::prefetch(pixels.as_ptr().wrapping_add(coming[0]));
-                Q::prefetch(pixels.as_ptr().wrapping_add(coming[1]));
+                for at in coming {
+                    let at = pixels.as_ptr().wrapping_add(at as usize);
+                    Q::prefetch(at);
+                    Q::prefetch(at.wrapping_add(next_row));
+                }
                 if !is_streaming {
                     Q::prefetch_store(task.job.outputs.near(to + next_line));
                 }
