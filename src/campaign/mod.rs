@@ -3,6 +3,7 @@
 mod comparing;
 mod criteria;
 mod deciding;
+mod fleet;
 mod forecast;
 mod ledger;
 mod phase;

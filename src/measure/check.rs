@@ -5,7 +5,7 @@ use crate::accuracy::METRICS;
 use crate::array::Array;
 use crate::plan::Against;
 use crate::space::Configuration;
-use crate::trial::{Ending, PictureRecord, VariantId, Work};
+use crate::trial::{Ending, PictureRecord, Place, VariantId, Work};
 use crate::value::{Bytes, Nanoseconds};
 use crate::workload::files;
 use serde::{Deserialize, Serialize};
@@ -62,6 +62,9 @@ pub struct Checked {
     pub resident_peak: Option<Bytes>,
     pub pictures: Vec<PictureRecord>,
     pub work: Option<Work>,
+    /// Where it was made, if not on the campaign's own machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
 }
 
 impl Checked {
@@ -80,6 +83,7 @@ impl Checked {
             resident_peak: None,
             pictures: vec![],
             work: None,
+            place: None,
         }
     }
 }

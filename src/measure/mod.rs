@@ -4,11 +4,13 @@
 mod check;
 mod conditions;
 pub mod memory;
+mod place;
 #[cfg(test)]
 mod tests;
 mod watchdog;
 
 pub use check::{CheckOrder, Checked, ExpectOrder, check, expect};
+pub use place::place;
 pub use watchdog::Watchdog;
 
 use crate::device::{Device, Gpu};
@@ -29,6 +31,8 @@ pub struct BlockOrder {
     /// Counts within a phase and purpose.
     pub index: u32,
     pub purpose: Purpose,
+    /// What its order of cells was drawn from; no two blocks of a campaign have the same.
+    pub seed: u64,
     /// In the order in which to run them.
     pub cells: Vec<CellOrder>,
     /// Samples a cell.

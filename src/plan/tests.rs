@@ -977,7 +977,7 @@ fn the_schema_has_the_keys_that_the_checker_accepts() {
         keys.sort();
         keys
     };
-    let pairs: [(&str, &[&str]); 17] = [
+    let pairs: [(&str, &[&str]); 18] = [
         ("", check::PLAN_KEYS),
         ("Workload", command::WORKLOAD_KEYS),
         ("OutputFile", command::OUTPUT_KEYS),
@@ -995,6 +995,7 @@ fn the_schema_has_the_keys_that_the_checker_accepts() {
         ("Search", phases::SEARCH_KEYS),
         ("Budget", phases::BUDGET_KEYS),
         ("Hypothesis", phases::HYPOTHESIS_KEYS),
+        ("On", on::ON_KEYS),
     ];
     for (name, accepted) in pairs {
         let mut accepted: Vec<String> = accepted.iter().map(|k| (*k).to_owned()).collect();

@@ -53,6 +53,7 @@ pub(super) fn header() -> Header {
                 device: DeviceChoice::Cpu,
                 problem: vec![],
             }],
+            on: None,
         },
         plan_text: "name: t\n".into(),
         plan_path: "experiments/t.yaml".into(),

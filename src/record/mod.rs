@@ -16,7 +16,8 @@ mod wisdom;
 pub use columns::{objective, quantity};
 pub use kept::{
     Calibration, Ceilings, CriterionOutcome, CriterionState, Entry, Environment, FINAL_PHASE,
-    Final, Git, Header, Imported, ImportedDetail, PhaseOutcome, Trial,
+    Final, Git, Header, Imported, ImportedDetail, NodeOutcome, PhaseOutcome, PlatformOutcome,
+    PlatformVerdict, Trial,
 };
 pub use run::{PhaseSamples, Run, SampleRow};
 pub use wisdom::{Gain, Wisdom, hardware};

@@ -4,11 +4,11 @@
     unsafe_code,
     reason = "asking the kernel to end the worker when its campaign dies (prctl)"
 )]
-use super::protocol::{LoadOrder, Reply, Request, receive, send};
+use super::protocol::{LoadOrder, Order, Reply, Request, receive, send};
 use super::{Runner, WorkerLost};
 use crate::measure::{BlockOrder, CheckOrder, Checked, ExpectOrder, memory};
 use crate::plan::WorkloadChoice;
-use crate::trial::{Block, Cell, Conditions, Ending, VariantId};
+use crate::trial::{Block, Cell, Conditions, Ending, Place, VariantId};
 use crate::value::{Bytes, Nanoseconds};
 use crate::workload::command::signal_name;
 use std::io::{BufReader, Read};
@@ -30,6 +30,8 @@ pub struct Child {
     memory_guard: Option<Bytes>,
     link: Option<Link>,
     started: u32,
+    /// As the last worker said.
+    place: Option<Place>,
 }
 
 #[derive(Debug)]
@@ -68,7 +70,13 @@ impl Child {
             interrupted,
             link: None,
             started: 0,
+            place: None,
         }
+    }
+
+    /// Where its workers measure, once one has loaded the workload.
+    pub(super) fn place(&self) -> Option<&Place> {
+        self.place.as_ref()
     }
 
     fn link(&mut self) -> Result<&mut Link, WorkerLost> {
@@ -79,7 +87,7 @@ impl Child {
             self.link = Some(link);
             sent.map_err(|e| WorkerLost::Gone(format!("the worker does not take orders: {e}")))?;
             match self.answer(f64::INFINITY)? {
-                Answer::Reply(Reply::Loaded) => {}
+                Answer::Reply(Reply::Loaded(place)) => self.place = Some(place),
                 Answer::Reply(Reply::Refused(reason)) => return Err(self.refused(reason)),
                 Answer::Reply(Reply::Absent(reason)) => {
                     self.retire();
@@ -180,7 +188,8 @@ impl Child {
         WorkerLost::Refused(reason)
     }
 
-    fn request(&mut self, request: &Request) -> Result<(), WorkerLost> {
+    fn request(&mut self, order: Order) -> Result<(), WorkerLost> {
+        let request = &Request::Order(order);
         let has_worked = self.link.is_some();
         let sent = send(&mut self.link()?.requests, request);
         // One that was ended between two orders has hurt no measurement: another takes its place.
@@ -236,7 +245,7 @@ impl Child {
 impl Runner for Child {
     fn block(&mut self, order: &BlockOrder) -> Result<Block, WorkerLost> {
         let started = Instant::now();
-        self.request(&Request::Block(order.clone()))?;
+        self.request(Order::Block(order.clone()))?;
         let worker = self.started;
         let is_first = self.link.as_ref().is_some_and(|link| link.blocks_done == 0);
         let (cells, conditions) = self.cells(order)?;
@@ -272,6 +281,7 @@ impl Runner for Child {
             elapsed,
             cells,
             conditions,
+            place: None,
         })
     }
 
@@ -279,7 +289,7 @@ impl Runner for Child {
         let started = Instant::now();
         // Memory is only known of a process that did nothing else before.
         self.retire();
-        self.request(&Request::Check(order.clone()))?;
+        self.request(Order::Check(order.clone()))?;
         // Preparing and two invocations, each under the watchdog; reading back and comparing are not the variant's fault.
         let mut checked = match self.answer(f64::INFINITY)? {
             Answer::Reply(Reply::Checked(checked)) => *checked,
@@ -296,7 +306,7 @@ impl Runner for Child {
     }
 
     fn expect(&mut self, order: &ExpectOrder) -> Result<bool, WorkerLost> {
-        self.request(&Request::Expect(order.clone()))?;
+        self.request(Order::Expect(order.clone()))?;
         let answer = self.answer(f64::INFINITY)?;
         self.retire();
         match answer {

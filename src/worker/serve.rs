@@ -3,7 +3,7 @@
     clippy::exit,
     reason = "an invocation that hangs can only be ended with its process"
 )]
-use super::protocol::{LoadOrder, Reply, Request, receive, send};
+use super::protocol::{LoadOrder, Order, Reply, Request, receive, send};
 use crate::device;
 use crate::measure::{self, Bench, BlockOrder, Listener, Watchdog};
 use crate::plan::WorkloadChoice;
@@ -34,19 +34,20 @@ pub fn serve() -> ExitCode {
         let reply = match (request, bench.as_mut()) {
             (Request::Load(order), _) => match load(&order, &out) {
                 Ok(loaded) => {
+                    let place = measure::place(&loaded.device);
                     bench = Some(loaded);
-                    Reply::Loaded
+                    Reply::Loaded(place)
                 }
                 Err(reply) => reply,
             },
-            (Request::Expect(order), Some(bench)) => match measure::expect(bench, &order) {
+            (Request::Order(Order::Expect(order)), Some(bench)) => match measure::expect(bench, &order) {
                 Ok(has_output) => Reply::Expected(has_output),
                 Err(reason) => Reply::Refused(reason),
             },
-            (Request::Check(order), Some(bench)) => {
+            (Request::Order(Order::Check(order)), Some(bench)) => {
                 Reply::Checked(Box::new(measure::check(bench, &order)))
             }
-            (Request::Block(order), Some(bench)) => block(bench, &order, &out),
+            (Request::Order(Order::Block(order)), Some(bench)) => block(bench, &order, &out),
             (_, None) => Reply::Refused("a request came before the workload".into()),
         };
         if !out.say(&reply) {
