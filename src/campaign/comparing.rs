@@ -30,7 +30,9 @@ pub(super) const TICK: f64 = 1.0;
 pub(super) struct Series {
     /// One entry a block, the same for all variants; absent where the cell did not complete.
     values: BTreeMap<VariantId, Vec<Option<f64>>>,
-    pub(super) observed: Vec<Observed>,
+    observed: Vec<Observed>,
+    /// Of each block that has one.
+    nodes: BTreeMap<u32, String>,
     pub(super) blocks: u32,
     workers: BTreeSet<u32>,
     pub(super) conditions: Vec<Conditions>,
@@ -70,12 +72,40 @@ impl Series {
             }
             predecessor = Some(cell.variant.0);
         }
+        if let Some(place) = &block.place {
+            self.nodes.insert(block.index, place.node.clone());
+        }
         self.blocks += 1;
         self.workers.insert(block.worker);
         self.conditions.push(block.conditions);
         for column in self.values.values_mut() {
             column.resize(self.blocks as usize, None);
         }
+    }
+
+    /// Every cell, as of one machine: on a cluster relative to what the reference takes on the cell's node, since a slow node is
+    /// neither drift nor an outlier.
+    pub(super) fn observed(&self) -> Vec<Observed> {
+        if self.nodes.is_empty() {
+            return self.observed.clone();
+        }
+        let node = |o: &Observed| self.nodes.get(&o.block);
+        let mut references: BTreeMap<_, Vec<f64>> = BTreeMap::new();
+        for o in self
+            .observed
+            .iter()
+            .filter(|o| o.variant == VariantId::REFERENCE.0)
+        {
+            references.entry(node(o)).or_default().push(o.value);
+        }
+        let scales: BTreeMap<_, f64> = (references.into_iter())
+            .map(|(node, values)| (node, stats::quartiles(&values).1))
+            .collect();
+        let scaled = |o: &Observed| {
+            let value = o.value / scales.get(&node(o))?;
+            Some(Observed { value, ..*o })
+        };
+        self.observed.iter().filter_map(scaled).collect()
     }
 
     /// Values of a variant, one a block.
@@ -154,7 +184,8 @@ impl Board<'_, '_> {
                 return Ok(false);
             }
             let next = series.asked;
-            let is_told = (series.announced.as_ref()).is_some_and(|(to, of)| next < *to && of == live);
+            let is_told =
+                (series.announced.as_ref()).is_some_and(|(to, of)| next < *to && of == live);
             if !is_told {
                 let to = next + until.saturating_sub(series.blocks).max(1);
                 let most = self.ledger.looks_ahead();
@@ -206,7 +237,9 @@ impl Board<'_, '_> {
         planned: u32,
     ) -> Result<(), Error> {
         let mut left = variants.to_vec();
-        let most = series.asked.saturating_add(MOST_ASKED * variants.len() as u32);
+        let most = series
+            .asked
+            .saturating_add(MOST_ASKED * variants.len() as u32);
         while !left.is_empty() && series.asked < most {
             let pair = |v: &VariantId| [VariantId::REFERENCE, *v];
             let orders: Vec<Order> = (series.asked..)

@@ -244,7 +244,9 @@ fn leave_out(board: &mut Board<'_, '_>, roster: &Roster, findings: &mut Findings
     let Some(canary) = roster.candidates.iter().position(|c| c.is_canary) else {
         return;
     };
-    let failed = board.fleet.judge(&board.measured, VariantId(canary as u32), board.plan);
+    let failed = board
+        .fleet
+        .judge(&board.measured, VariantId(canary as u32), board.plan);
     if failed.is_empty() {
         return;
     }
@@ -416,7 +418,7 @@ pub(super) fn detectable(findings: &Findings) -> Option<f64> {
 }
 
 pub(super) fn warnings(findings: &Findings) -> Vec<Warning> {
-    let mut found = stats::diagnose(&findings.screen.observed);
+    let mut found = stats::diagnose(&findings.screen.observed());
     found.extend(stats::disturbances(&findings.screen.conditions));
     if let Some(canary) = &findings.canary
         && canary.p_value < CANARY_ALPHA

@@ -22,7 +22,11 @@ pub(super) struct Fleet {
 impl Fleet {
     pub(super) fn saw(&mut self, place: Option<&Place>) {
         let Some(place) = place else { return };
-        match self.platforms.iter_mut().find(|(p, _)| *p == place.platform) {
+        match self
+            .platforms
+            .iter_mut()
+            .find(|(p, _)| *p == place.platform)
+        {
             Some((_, count)) => *count += 1,
             None => self.platforms.push((place.platform.clone(), 1)),
         }
@@ -48,7 +52,12 @@ impl Fleet {
     }
 
     /// Looks at each node's canary once more. Returns the nodes that are left out from now on, with their p.
-    pub(super) fn judge(&mut self, blocks: &[Block], canary: VariantId, plan: &Plan) -> Vec<(String, f64)> {
+    pub(super) fn judge(
+        &mut self,
+        blocks: &[Block],
+        canary: VariantId,
+        plan: &Plan,
+    ) -> Vec<(String, f64)> {
         for (node, series) in by_node(blocks, plan) {
             let pairs = series.pairs(canary, VariantId::REFERENCE);
             self.canaries.entry(node).or_default().extend(pairs);
@@ -62,12 +71,19 @@ impl Fleet {
                 failed.push((node.clone(), p));
             }
         }
-        self.left_out.extend(failed.iter().map(|(node, _)| node.clone()));
+        self.left_out
+            .extend(failed.iter().map(|(node, _)| node.clone()));
         failed
     }
 
     /// What each platform said of the rivals, by its own blocks of the screening: the one that decided first.
-    pub(super) fn platforms(&self, blocks: &[Block], rivals: &[VariantId], home: Option<&str>, plan: &Plan) -> Vec<PlatformOutcome> {
+    pub(super) fn platforms(
+        &self,
+        blocks: &[Block],
+        rivals: &[VariantId],
+        home: Option<&str>,
+        plan: &Plan,
+    ) -> Vec<PlatformOutcome> {
         let mut names: Vec<&str> = home.into_iter().collect();
         for place in blocks.iter().filter_map(|block| block.place.as_ref()) {
             if !names.contains(&place.platform.as_str()) {
@@ -85,7 +101,10 @@ impl Fleet {
                 .collect();
             let equivalence = plan.protocol.equivalence;
             let concluded = stats::conclude(&pairs, &schedule, alpha, equivalence, TICK);
-            let verdicts = rivals.iter().zip(concluded).filter(|(_, (c, _))| c.blocks > 0);
+            let verdicts = rivals
+                .iter()
+                .zip(concluded)
+                .filter(|(_, (c, _))| c.blocks > 0);
             PlatformOutcome {
                 name: name.to_owned(),
                 blocks: series.blocks,
@@ -105,11 +124,24 @@ impl Fleet {
     }
 
     /// What each node gave in a phase, and under which conditions.
-    pub(super) fn nodes(&self, blocks: &[Block], rivals: &[VariantId], canary: Option<VariantId>, plan: &Plan) -> Vec<NodeOutcome> {
+    pub(super) fn nodes(
+        &self,
+        blocks: &[Block],
+        rivals: &[VariantId],
+        canary: Option<VariantId>,
+        plan: &Plan,
+    ) -> Vec<NodeOutcome> {
         let of_node = |(node, series): (String, Series)| {
-            let here: Vec<&Block> = blocks.iter().filter(|b| node_of(b) == Some(&node)).collect();
-            let place = here.first().and_then(|b| b.place.clone()).unwrap_or_default();
-            let median = |values: Vec<f64>| (!values.is_empty()).then(|| stats::quartiles(&values).1);
+            let here: Vec<&Block> = blocks
+                .iter()
+                .filter(|b| node_of(b) == Some(&node))
+                .collect();
+            let place = here
+                .first()
+                .and_then(|b| b.place.clone())
+                .unwrap_or_default();
+            let median =
+                |values: Vec<f64>| (!values.is_empty()).then(|| stats::quartiles(&values).1);
             let clocks = here.iter().filter_map(|b| b.conditions.megahertz);
             let gpu_clocks = here.iter().filter_map(|b| b.conditions.gpu?.megahertz);
             let ratio = |&v: &VariantId| {
@@ -118,7 +150,9 @@ impl Fleet {
             };
             let canary = canary.and_then(|canary| {
                 let known = self.canaries.get(&node).filter(|pairs| !pairs.is_empty());
-                let pairs = known.cloned().unwrap_or_else(|| series.pairs(canary, VariantId::REFERENCE));
+                let pairs = known
+                    .cloned()
+                    .unwrap_or_else(|| series.pairs(canary, VariantId::REFERENCE));
                 let comparison = stats::compare(&pairs, 0.05, TICK, plan.protocol.seed);
                 (comparison.blocks > 0).then_some(comparison.p_value)
             });
@@ -150,5 +184,11 @@ fn by_node(blocks: &[Block], plan: &Plan) -> BTreeMap<String, Series> {
         let here = blocks.iter().filter(|b| node_of(b) == Some(node));
         Series::of(here.filter(|b| b.purpose == Purpose::Screen), plan)
     };
-    nodes.into_iter().map(|node| (node.clone(), of(node))).collect()
+    nodes
+        .into_iter()
+        .map(|node| (node.clone(), of(node)))
+        .collect()
 }
+
+#[cfg(test)]
+mod tests;

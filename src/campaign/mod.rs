@@ -23,7 +23,7 @@ use crate::record::{
 };
 use crate::trial::{Ending, Purpose, VariantId};
 use crate::value::Nanoseconds;
-use crate::worker::{Child, LoadOrder, Runner, WorkerLost};
+use crate::worker::{Child, Cluster, LoadOrder, Runner, Site, Voice, WorkerLost, find_slurm};
 use ledger::Ledger;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
@@ -111,6 +111,8 @@ pub struct CampaignOrder {
     pub interrupted: Arc<AtomicBool>,
     /// Start a new run even where an interrupted one could go on.
     pub is_fresh: bool,
+    /// How a cluster speaks to the user.
+    pub voice: Voice,
 }
 
 /// How a campaign ended.
@@ -164,13 +166,19 @@ impl From<WorkerLost> for Error {
 /// # Errors
 /// What stops the whole campaign; what a variant does is recorded. Whatever was measured before is kept.
 pub fn run(order: CampaignOrder, observer: &mut dyn Observer) -> Result<Summary, Error> {
+    let mut results = order.results;
+    if order.header.plan.on.is_some() {
+        find_slurm().map_err(Error::Worker)?;
+        // The nodes know it by no other name.
+        results = std::path::absolute(&results).unwrap_or(results);
+    }
     let mut store = match order.is_fresh {
         true => None,
-        false => Store::resume(&order.results, &order.header)?,
+        false => Store::resume(&results, &order.header)?,
     };
     let mut store = match store.take() {
         Some(store) => store,
-        None => Store::create(&order.results, order.header)?,
+        None => Store::create(&results, order.header)?,
     };
     let scratch = store.folder().join("scratch");
     let plan = store.header().plan.clone();
@@ -178,7 +186,18 @@ pub fn run(order: CampaignOrder, observer: &mut dyn Observer) -> Result<Summary,
     let interrupted = order.interrupted;
     let mut runner = |case: &Case| -> Box<dyn Runner> {
         let load = load_order(&plan, case, scratch.clone());
-        Box::new(Child::new(program.clone(), load, interrupted.clone()))
+        let Some(settings) = plan.on.clone() else {
+            return Box::new(Child::new(program.clone(), load, interrupted.clone()));
+        };
+        let index = plan.cases.iter().position(|c| c == case).unwrap_or(0);
+        let site = Site {
+            program: program.clone(),
+            spool: scratch.join(format!("cluster-{index}")),
+            settings,
+            interrupted: interrupted.clone(),
+            voice: order.voice.clone(),
+        };
+        Box::new(Cluster::slurm(site, load))
     };
     let folder = store.folder().to_owned();
     run_with(&mut store, &mut runner, observer)

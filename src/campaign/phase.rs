@@ -110,6 +110,9 @@ impl<'a> Desk<'a> {
         let (elapsed, measured) = (board.elapsed, std::mem::take(&mut board.measured));
         board.ledger.runner.retire();
         self.learn(&roster, &measured);
+        let home = findings.screen.home.as_deref();
+        let is_counted = |block: &Block| self.fleet.counts(block, home);
+        let measured: Vec<Block> = measured.into_iter().filter(is_counted).collect();
         let mut trials = self.trials(phase, &roster, &findings, &endings, &measured);
         let outcome = self.outcome(phase, &roster, &findings, &endings, elapsed, &mut trials);
         Ok((outcome, trials))
@@ -335,7 +338,9 @@ impl<'a> Desk<'a> {
     /// Takes the quickest sample for the time of an invocation where it is quicker than the check's: a check that fell into a bad
     /// moment of the machine would have every later phase with that configuration believe that few blocks are affordable.
     fn learn(&mut self, roster: &Roster, measured: &[Block]) {
-        let cells = measured.iter().flat_map(|block| block.cells.iter().map(move |c| (block, c)));
+        let cells = measured
+            .iter()
+            .flat_map(|block| block.cells.iter().map(move |c| (block, c)));
         for (block, cell) in cells {
             let walls = cell.samples.iter().map(|s| s.invocation.timing.wall.0);
             let Some(quickest) = walls.min_by(f64::total_cmp) else {

@@ -318,7 +318,10 @@ impl Desk<'_> {
             match roster.factor(variant).filter(|factor| *factor > HOPELESS) {
                 Some(factor) => _ = found.insert(variant, factor.ln()),
                 None if effort.doubles => {
-                    left.push((variant, searched.series.completed(variant).len().max(1) as u32));
+                    left.push((
+                        variant,
+                        searched.series.completed(variant).len().max(1) as u32,
+                    ));
                 }
                 None => left.push((variant, BLOCKS)),
             }

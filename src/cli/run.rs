@@ -23,12 +23,16 @@ pub(super) fn execute(
 ) -> Result<ExitCode, Failure> {
     let interrupted = interruption();
     let environment = environment(&loaded.folder);
-    let calibration = Calibration::load(
-        &common.results,
-        &loaded.parsed.plan.name,
-        &environment.fingerprint(),
-    );
-    let ceilings = campaign::ceilings(&loaded.parsed.plan);
+    let plan = &loaded.parsed.plan;
+    // Of a cluster's nodes this machine says nothing.
+    let is_here = plan.on.is_none();
+    let fingerprint = environment.fingerprint();
+    let calibration =
+        Calibration::load(&common.results, &plan.name, &fingerprint).filter(|_| is_here);
+    let ceilings = match is_here {
+        true => campaign::ceilings(plan),
+        false => vec![],
+    };
     let mut text = loaded.text;
     for (key, value) in loaded.overrides {
         text.push_str(&format!("# --set {key}={}\n", value.replace('\n', " ")));
@@ -50,17 +54,17 @@ pub(super) fn execute(
     {
         complain(&format!("note: {what}"));
     }
+    let mut progress = Progress::new(common);
     let order = CampaignOrder {
         header,
         results: common.results.clone(),
         program: program()?,
         interrupted,
         is_fresh,
+        voice: progress.voice(common),
     };
-    let summary = {
-        let mut progress = Progress::new(common);
-        campaign::run(order, &mut progress)?
-    };
+    let summary = campaign::run(order, &mut progress)?;
+    drop(progress);
     let run = Run::load(&summary.folder)?;
     if let Err(error) = Wisdom::add(&common.results, &run) {
         complain(&format!(

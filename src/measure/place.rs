@@ -31,7 +31,9 @@ fn processor(cpuinfo: &str) -> String {
         let lines = cpuinfo.lines().filter(move |line| line.starts_with(name));
         lines.filter_map(|line| line.split_once(':').map(|(_, value)| value.trim()))
     };
-    let model = values("model name").next().unwrap_or(std::env::consts::ARCH);
+    let model = values("model name")
+        .next()
+        .unwrap_or(std::env::consts::ARCH);
     format!("{model}, {} processors", values("processor").count())
 }
 
@@ -44,6 +46,9 @@ mod tests {
         let text = "processor\t: 0\nmodel name\t: A B @ 2 GHz\ncpu MHz\t: 1\n\nprocessor\t: 1\nmodel name\t: A B @ 2 GHz\n";
         assert_eq!(processor(text), "A B @ 2 GHz, 2 processors");
         let here = place(&Device::Host);
-        assert!(here.platform.ends_with("processors") && here.cpus.is_some(), "{here:?}");
+        assert!(
+            here.platform.ends_with("processors") && here.cpus.is_some(),
+            "{here:?}"
+        );
     }
 }

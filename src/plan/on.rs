@@ -107,7 +107,9 @@ pub(super) fn on(
 ) -> Option<Slurm> {
     let node = fields.get("on")?;
     let inner = Fields::of(node, "`on`", ON_KEYS, findings);
-    let is_local = inner.get("engine").is_some_and(|node| is_local(node, findings));
+    let is_local = inner
+        .get("engine")
+        .is_some_and(|node| is_local(node, findings));
     let mut word = |key: &str| {
         let node = inner.get(key)?;
         let written = text(node, key, findings)?;
@@ -135,7 +137,9 @@ pub(super) fn on(
         mem_bind,
         gpu_freq,
         resubmit: (inner.whole("resubmit", 0..=100, findings)).map_or(usual.resubmit, |n| n as u32),
-        arguments: inner.get("arguments").map_or_else(Vec::new, |node| arguments(node, findings)),
+        arguments: inner
+            .get("arguments")
+            .map_or_else(Vec::new, |node| arguments(node, findings)),
     };
     if is_local {
         return None;
@@ -198,7 +202,9 @@ fn shared_files(command: &CommandChoice) -> Vec<String> {
         found.push("the output".into());
     }
     for metric in &command.metrics {
-        if let MetricSource::Pointer { file: Some(file), .. } = &metric.source
+        if let MetricSource::Pointer {
+            file: Some(file), ..
+        } = &metric.source
             && is_shared(file)
         {
             found.push(format!("the file of the metric `{}`", metric.name));

@@ -124,6 +124,7 @@ pub(super) fn block(phase: &str, index: u32) -> Entry {
             load: Some(0.5),
             ..Conditions::default()
         },
+        place: None,
     };
     Entry::Block {
         case: String::new(),

@@ -735,7 +735,7 @@ fn plan(phases: Vec<Phase>) -> Plan {
             device: DeviceChoice::Cpu,
             problem: vec![],
         }],
-            on: None,
+        on: None,
     }
 }
 

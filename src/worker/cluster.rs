@@ -1,10 +1,10 @@
-//! The nodes of a cluster as a runner. Orders that are announced run there at the same time, each as a task of its own; a result
+//! The nodes of a cluster as a runner. Orders that are announced are carried out there at the same time, each on one node; a result
 //! that is in the spool is taken, whoever had it measured; an order without one, and without a task, is submitted. So a campaign
 //! that was killed goes on with the tasks that it left, and one whose tasks were killed submits them again.
 use super::engine::{Engine, Round, Sighting, State, Trouble, Voice};
 use super::protocol::{LoadOrder, Order};
 use super::slurm;
-use super::spool::{Key, Outcome, Shard, Spool, TaskOrder};
+use super::spool::{Claim, Key, Outcome, Shard, Spool, TaskOrder};
 use super::{Runner, WorkerLost};
 use crate::measure::{BlockOrder, CheckOrder, Checked, ExpectOrder};
 use crate::plan::Slurm;
@@ -31,11 +31,14 @@ pub struct Site {
 pub struct Cluster {
     engine: Box<dyn Engine>,
     site: Site,
+    pace: Pace,
     spool: Spool,
     load: LoadOrder,
     /// What is wanted, in the order in which it will be asked for.
     ahead: Vec<(Key, TaskOrder)>,
     flights: BTreeMap<Key, Flight>,
+    /// Rounds that may have tasks left.
+    live: BTreeSet<String>,
     losses: BTreeMap<Key, Losses>,
     left_out: BTreeSet<String>,
     /// Whether what an earlier campaign left has been looked at.
@@ -51,13 +54,12 @@ pub struct Cluster {
     taken: u32,
 }
 
-/// A task that was submitted and whose result is not there yet.
+/// An order that was submitted and whose result is not there yet.
 #[derive(Clone, Debug)]
 struct Flight {
     token: String,
-    task: u32,
-    /// Since when the engine does not have it any more.
-    gone: Option<(Instant, String)>,
+    /// Since when no task carries it out, or will.
+    gone: Option<Instant>,
     /// An engine that did not answer may not have got it.
     is_certain: bool,
 }
@@ -68,16 +70,48 @@ struct Losses {
     last: String,
 }
 
-/// How often the spool is looked into, and Ctrl-C noticed.
-const LOOK: Duration = Duration::from_millis(100);
+/// What becomes of an order.
+enum Fate {
+    UnderWay,
+    Gone { how: String },
+}
 
-/// How often the engine is asked: while something happens, and while nothing does.
-const POLL: Duration = Duration::from_secs(1);
-const POLL_IDLE: Duration = Duration::from_secs(10);
-const IDLE_AFTER: Duration = Duration::from_secs(60);
+/// An order that was claimed ends with its task; any task of the round may still claim another.
+fn fate(of_round: &[&Sighting], claim: Option<&Claim>) -> Fate {
+    let is_its = |s: &&&Sighting| claim.is_none_or(|claim| s.task == claim.task);
+    let mut how = None;
+    for sighting in of_round.iter().filter(is_its) {
+        match &sighting.state {
+            State::Waiting { .. } | State::Running => return Fate::UnderWay,
+            State::Ended { how: word } => how = Some(word),
+        }
+    }
+    Fate::Gone {
+        how: how.map_or_else(|| "it vanished".to_owned(), String::clone),
+    }
+}
 
-/// A result may be seen this much later than the end of its task. One that comes later still is taken all the same.
-const GRACE: Duration = Duration::from_secs(3);
+/// How often what is looked at.
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    /// The spool, and whether Ctrl-C was pressed.
+    look: Duration,
+    /// The engine, while something happens.
+    poll: Duration,
+    /// The engine, while nothing does.
+    poll_idle: Duration,
+    idle_after: Duration,
+    /// A result may be seen this much later than the end of its task. One that comes later still is taken all the same.
+    grace: Duration,
+}
+
+const PACE: Pace = Pace {
+    look: Duration::from_millis(100),
+    poll: Duration::from_secs(1),
+    poll_idle: Duration::from_secs(10),
+    idle_after: Duration::from_secs(60),
+    grace: Duration::from_secs(3),
+};
 
 /// Slurm's default for the largest array is 1001.
 const MOST_TASKS: usize = 1000;
@@ -91,22 +125,23 @@ impl std::fmt::Debug for Cluster {
 }
 
 impl Cluster {
-    /// # Errors
-    /// When Slurm's commands are not on this machine.
-    pub fn slurm(site: Site, load: LoadOrder) -> Result<Cluster, String> {
-        let engine = slurm::Slurm::find(site.settings.clone())?;
-        Ok(Cluster::new(Box::new(engine), site, load))
+    /// Through Slurm; [`super::find_slurm`] says whether it is there.
+    pub fn slurm(site: Site, load: LoadOrder) -> Cluster {
+        let engine = slurm::Slurm::new(site.settings.clone());
+        Cluster::new(Box::new(engine), site, load)
     }
 
-    /// On any engine.
+    /// Through any engine.
     pub fn new(engine: Box<dyn Engine>, site: Site, load: LoadOrder) -> Cluster {
         Cluster {
             engine,
             spool: Spool::at(site.spool.clone()),
             site,
+            pace: PACE,
             load,
             ahead: vec![],
             flights: BTreeMap::new(),
+            live: BTreeSet::new(),
             losses: BTreeMap::new(),
             left_out: BTreeSet::new(),
             is_attached: false,
@@ -128,6 +163,7 @@ impl Cluster {
             load: self.load.clone(),
             order,
             shares_node: !self.site.settings.is_exclusive,
+            time_limit: self.site.settings.time_limit,
         };
         (task.key(), task)
     }
@@ -137,6 +173,9 @@ impl Cluster {
         let (key, task) = self.task(order);
         if !self.ahead.iter().any(|(k, _)| *k == key) {
             self.ahead = vec![(key.clone(), task)];
+            if self.is_attached {
+                self.give_up_unwanted();
+            }
         }
         self.attach()?;
         loop {
@@ -154,12 +193,13 @@ impl Cluster {
             self.land(&there);
             self.follow();
             self.submit(&key, &there)?;
-            std::thread::sleep(LOOK);
+            std::thread::sleep(self.pace.look);
         }
     }
 
     fn take(&mut self, key: &Key, shard: Shard) -> Result<Shard, WorkerLost> {
         self.flights.remove(key);
+        self.end_rounds();
         self.ahead.retain(|(k, _)| k != key);
         self.taken += 1;
         let node = &shard.place.node;
@@ -191,12 +231,17 @@ impl Cluster {
         let rounds = self.spool.rounds();
         self.rounds = rounds.len() as u32;
         for (token, keys) in rounds {
-            for (key, task) in keys.into_iter().zip(0..) {
-                if !there.contains(&key) {
-                    let token = token.clone();
-                    let flight = Flight { token, task, gone: None, is_certain: false };
-                    self.flights.insert(key, flight);
-                }
+            for key in keys.into_iter().filter(|key| !there.contains(key)) {
+                self.live.insert(token.clone());
+                let token = token.clone();
+                self.flights.insert(
+                    key,
+                    Flight {
+                        token,
+                        gone: None,
+                        is_certain: false,
+                    },
+                );
             }
         }
         self.give_up_unwanted();
@@ -209,14 +254,28 @@ impl Cluster {
         self.flights.retain(|key, _| !there.contains(key));
         if self.flights.len() != before {
             self.moved = Instant::now();
+            self.end_rounds();
+        }
+    }
+
+    /// Ends the rounds of which nothing is waited for any more.
+    fn end_rounds(&mut self) {
+        let needed: BTreeSet<&String> = self.flights.values().map(|flight| &flight.token).collect();
+        let (live, over): (BTreeSet<String>, BTreeSet<String>) = std::mem::take(&mut self.live)
+            .into_iter()
+            .partition(|token| needed.contains(token));
+        self.live = live;
+        for token in over {
+            // A task that cannot be cancelled finds nothing to do, or measures what nobody will count.
+            let _ = self.engine.cancel(&token);
         }
     }
 
     /// Asks the engine what has become of the tasks without a result.
     fn follow(&mut self) {
-        let pace = match self.moved.elapsed() > IDLE_AFTER {
-            true => POLL_IDLE,
-            false => POLL,
+        let pace = match self.moved.elapsed() > self.pace.idle_after {
+            true => self.pace.poll_idle,
+            false => self.pace.poll,
         };
         if self.flights.is_empty() || self.polled.is_some_and(|at| at.elapsed() < pace) {
             return;
@@ -235,53 +294,62 @@ impl Cluster {
     fn compare(&mut self, seen: &[Sighting]) {
         let mut lost = vec![];
         for (key, flight) in &mut self.flights {
-            let mine = seen.iter().find(|s| s.token == flight.token && s.task == flight.task);
-            flight.is_certain |= mine.is_some();
-            let how = match mine.map(|s| &s.state) {
-                Some(State::Waiting { never }) => {
-                    flight.gone = None;
-                    if let Some(reason) = never
-                        && self.said.insert(format!("{}/{reason}", flight.token))
-                    {
-                        let (engine, token) = (self.engine.name(), &flight.token);
-                        self.site.voice.say(&format!(
-                            "{engine} will never start the tasks of {token} as they were submitted ({reason}): change what the plan says in `on:`, or have the cluster changed; phasetune waits"
-                        ));
-                    }
-                    continue;
-                }
-                Some(State::Running) => {
-                    flight.gone = None;
-                    continue;
-                }
-                Some(State::Ended { how }) => how.clone(),
-                None => "it vanished".to_owned(),
+            let of_round: Vec<&Sighting> =
+                seen.iter().filter(|s| s.token == flight.token).collect();
+            flight.is_certain |= !of_round.is_empty();
+            let claim = self
+                .spool
+                .claimed(key)
+                .filter(|claim| claim.token == flight.token);
+            let Fate::Gone { how } = fate(&of_round, claim.as_ref()) else {
+                flight.gone = None;
+                continue;
             };
-            let (since, _) = flight.gone.get_or_insert_with(|| (Instant::now(), how.clone()));
-            if since.elapsed() > GRACE {
-                lost.push((key.clone(), flight.clone(), how));
+            let since = flight.gone.get_or_insert_with(Instant::now);
+            if since.elapsed() > self.pace.grace {
+                lost.push((key.clone(), claim, how));
             }
         }
-        for (key, flight, how) in lost {
-            self.flights.remove(&key);
-            if !flight.is_certain {
-                continue; // It was never there.
+        for (key, claim, how) in lost {
+            let is_certain = self
+                .flights
+                .remove(&key)
+                .is_some_and(|flight| flight.is_certain);
+            if is_certain {
+                self.lose(key, claim.as_ref(), how);
             }
-            self.moved = Instant::now();
-            let words = self.spool.last_words(&flight.token, flight.task);
-            let words = words.map_or_else(String::new, |words| format!(": {words}"));
-            let losses = self.losses.entry(key).or_default();
-            losses.count += 1;
-            losses.last = format!("{how}{words}");
-            let again = match losses.count > self.site.settings.resubmit {
-                true => "",
-                false => "; it is submitted again",
-            };
-            self.site.voice.say(&format!(
-                "task {} of {} left no result ({}){again}",
-                flight.task, flight.token, losses.last
-            ));
         }
+        self.end_rounds();
+        for sighting in seen {
+            let State::Waiting {
+                never: Some(reason),
+            } = &sighting.state
+            else {
+                continue;
+            };
+            if self.said.insert(format!("{}/{reason}", sighting.token)) {
+                let (engine, token) = (self.engine.name(), &sighting.token);
+                self.site.voice.say(&format!(
+                    "{engine} will not start the tasks of {token} as they were submitted ({reason}): stop this and change `on:` in the plan, or have the cluster changed; phasetune waits"
+                ));
+            }
+        }
+    }
+
+    fn lose(&mut self, key: Key, claim: Option<&Claim>, how: String) {
+        self.moved = Instant::now();
+        let words = claim.and_then(|claim| self.spool.last_words(&claim.token, claim.task));
+        let words = words.map_or_else(String::new, |words| format!(": {words}"));
+        let losses = self.losses.entry(key).or_default();
+        losses.count += 1;
+        losses.last = format!("{how}{words}");
+        let again = match losses.count > self.site.settings.resubmit {
+            true => "",
+            false => "; it is submitted again",
+        };
+        self.site
+            .voice
+            .say(&format!("a task left no result ({}){again}", losses.last));
     }
 
     /// Submits what is wanted and is neither there nor under way, as one round.
@@ -294,7 +362,8 @@ impl Cluster {
             )));
         }
         // While it is away, asking whether it is back is enough.
-        if self.away.is_some_and(|_| self.polled.is_some_and(|at| at.elapsed() < POLL)) {
+        let is_just_asked = self.polled.is_some_and(|at| at.elapsed() < self.pace.poll);
+        if self.away.is_some() && is_just_asked {
             return Ok(());
         }
         let is_missing = |key: &Key| {
@@ -314,7 +383,10 @@ impl Cluster {
         let token = self.token();
         let keys: Vec<Key> = missing.iter().map(|(key, _)| key.clone()).collect();
         let written = (missing.iter())
-            .try_for_each(|(key, task)| self.spool.write_order(key, task))
+            .try_for_each(|(key, task)| {
+                self.spool.unclaim(key);
+                self.spool.write_order(key, task)
+            })
             .and_then(|()| self.spool.write_round(&token, &keys));
         written.map_err(|e| {
             let folder = self.spool.folder().display();
@@ -331,10 +403,18 @@ impl Cluster {
         };
         let submitted = self.engine.submit(&round);
         self.moved = Instant::now();
-        for (key, task) in keys.into_iter().zip(0..) {
+        for key in keys {
             let (token, is_certain) = (token.clone(), submitted.is_ok());
-            self.flights.insert(key, Flight { token, task, gone: None, is_certain });
+            self.flights.insert(
+                key,
+                Flight {
+                    token,
+                    gone: None,
+                    is_certain,
+                },
+            );
         }
+        self.live.insert(token.clone());
         match submitted {
             Ok(()) => {
                 self.is_back();
@@ -346,8 +426,11 @@ impl Cluster {
             }
             Err(Trouble::Refused(why)) => {
                 self.flights.retain(|_, flight| flight.token != token);
+                self.live.remove(&token);
                 let engine = self.engine.name();
-                Err(WorkerLost::Gone(format!("{engine} refuses the tasks: {why}")))
+                Err(WorkerLost::Gone(format!(
+                    "{engine} refuses the tasks: {why}"
+                )))
             }
         }
     }
@@ -355,7 +438,11 @@ impl Cluster {
     /// Never twice: made of the folder, which has a run's name, the number of the round, and the moment.
     fn token(&self) -> String {
         let moment = crate::measure::unix_nanoseconds();
-        let words = format!("{}/{}/{moment}", self.spool.folder().display(), std::process::id());
+        let words = format!(
+            "{}/{}/{moment}",
+            self.spool.folder().display(),
+            std::process::id()
+        );
         let hash = words.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
         });
@@ -376,7 +463,9 @@ impl Cluster {
         if let Some(since) = self.away.take() {
             let engine = self.engine.name();
             let seconds = since.elapsed().as_secs();
-            self.site.voice.say(&format!("{engine} answers again, after {seconds} s"));
+            self.site
+                .voice
+                .say(&format!("{engine} answers again, after {seconds} s"));
         }
     }
 
@@ -384,17 +473,14 @@ impl Cluster {
     fn give_up_unwanted(&mut self) {
         let wanted: BTreeSet<&Key> = self.ahead.iter().map(|(key, _)| key).collect();
         let (kept, given_up): (BTreeMap<Key, Flight>, BTreeMap<Key, Flight>) =
-            std::mem::take(&mut self.flights).into_iter().partition(|(key, _)| wanted.contains(key));
+            std::mem::take(&mut self.flights)
+                .into_iter()
+                .partition(|(key, _)| wanted.contains(key));
         for key in given_up.keys() {
             self.spool.withdraw(key);
         }
-        let needed: BTreeSet<&String> = kept.values().map(|flight| &flight.token).collect();
-        let tokens: BTreeSet<String> = given_up.into_values().map(|flight| flight.token).collect();
-        for token in tokens.iter().filter(|token| !needed.contains(token)) {
-            // A task that cannot be cancelled finds its order withdrawn, or measures what nobody will count.
-            let _ = self.engine.cancel(token);
-        }
         self.flights = kept;
+        self.end_rounds();
     }
 
     fn give_up_all(&mut self) {
@@ -404,7 +490,9 @@ impl Cluster {
 
     fn unexpected(&self) -> WorkerLost {
         let folder = self.spool.folder().display();
-        WorkerLost::Gone(format!("a result in {folder} is of another sort than its order"))
+        WorkerLost::Gone(format!(
+            "a result in {folder} is of another sort than its order"
+        ))
     }
 }
 
@@ -466,3 +554,6 @@ impl Drop for Cluster {
         self.retire();
     }
 }
+
+#[cfg(test)]
+mod tests;

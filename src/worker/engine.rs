@@ -37,7 +37,9 @@ pub enum State {
     },
     Running,
     /// However it ended: whether it did its work is seen by its result.
-    Ended { how: String },
+    Ended {
+        how: String,
+    },
 }
 
 /// Why an engine did not do what it was asked.

@@ -17,6 +17,7 @@ pub use cluster::{Cluster, Site};
 pub use engine::{Engine, Round, Sighting, State, Trouble, Voice};
 pub use protocol::{LoadOrder, Order};
 pub use serve::serve;
+pub use slurm::{find_slurm, sbatch_options};
 pub use task::task;
 
 use crate::measure::{BlockOrder, CheckOrder, Checked, ExpectOrder};

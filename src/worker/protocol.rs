@@ -108,7 +108,10 @@ mod tests {
             send(&mut pipe, &message).unwrap();
         }
         let mut from = &pipe[..];
-        assert_eq!(receive(&mut from).unwrap(), Some(Reply::Loaded(Place::default())));
+        assert_eq!(
+            receive(&mut from).unwrap(),
+            Some(Reply::Loaded(Place::default()))
+        );
         assert_eq!(
             receive(&mut from).unwrap(),
             Some(Reply::Refused("a\n\"b\" 5 {".into()))

@@ -40,10 +40,12 @@ pub fn serve() -> ExitCode {
                 }
                 Err(reply) => reply,
             },
-            (Request::Order(Order::Expect(order)), Some(bench)) => match measure::expect(bench, &order) {
-                Ok(has_output) => Reply::Expected(has_output),
-                Err(reason) => Reply::Refused(reason),
-            },
+            (Request::Order(Order::Expect(order)), Some(bench)) => {
+                match measure::expect(bench, &order) {
+                    Ok(has_output) => Reply::Expected(has_output),
+                    Err(reason) => Reply::Refused(reason),
+                }
+            }
             (Request::Order(Order::Check(order)), Some(bench)) => {
                 Reply::Checked(Box::new(measure::check(bench, &order)))
             }

@@ -46,22 +46,33 @@ const NEVER: &[&str] = &[
     "QOSNotAllowed",
 ];
 
+/// # Errors
+/// When Slurm's commands are not on this machine: says where they are.
+pub fn find_slurm() -> Result<(), String> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let is_absent =
+        |name: &&&str| !std::env::split_paths(&path).any(|folder| folder.join(name).is_file());
+    match ["sbatch", "squeue", "scancel"].iter().find(is_absent) {
+        None => Ok(()),
+        Some(absent) => Err(format!(
+            "Slurm is not on this machine: there is no `{absent}` on the PATH; start this on a login node of the cluster, or here with --on local"
+        )),
+    }
+}
+
+/// What the plan asks of sbatch, for people, and of srun where something is bound.
+pub fn sbatch_options(settings: &Settings) -> String {
+    let mut words = options(settings);
+    words.extend(binding(settings).map(|binding| format!("(and srun{binding})")));
+    words.join(" ")
+}
+
 impl Slurm {
-    /// # Errors
-    /// When Slurm's commands are not on this machine: says where they are.
-    pub(super) fn find(settings: Settings) -> Result<Slurm, String> {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let is_absent =
-            |name: &&&str| !std::env::split_paths(&path).any(|folder| folder.join(name).is_file());
-        if let Some(absent) = ["sbatch", "squeue", "scancel"].iter().find(is_absent) {
-            return Err(format!(
-                "Slurm is not on this machine: there is no `{absent}` on the PATH; start this on a login node of the cluster, or here with --on local"
-            ));
-        }
+    pub(super) fn new(settings: Settings) -> Slurm {
         // SAFETY: asks the kernel and touches no memory.
         #[expect(unsafe_code, reason = "who owns the jobs (geteuid)")]
         let user = unsafe { libc::geteuid() }.to_string();
-        Ok(Slurm { settings, user })
+        Slurm { settings, user }
     }
 
     fn submission(&self, round: &Round<'_>) -> Vec<String> {
@@ -77,50 +88,63 @@ impl Slurm {
             "--ntasks=1".into(),
             format!("--output={}", round.log.replace("{}", "%a")),
         ];
-        let mut option = |name: &str, value: &Option<String>| {
-            words.extend(value.iter().map(|value| format!("--{name}={value}")));
-        };
-        option("partition", &settings.partition);
-        option("account", &settings.account);
-        option("gres", &settings.gres);
-        option("constraint", &settings.constraint);
-        option("hint", &settings.hint);
-        option("gpu-freq", &settings.gpu_freq);
-        let time = settings.time_limit.map(|limit| {
-            let seconds = (limit.0 / 1e9).ceil() as u64;
-            format!("{}:{:02}", seconds / 60, seconds % 60)
-        });
-        option("time", &time);
         let left_out: Vec<&str> = round.left_out.iter().map(String::as_str).collect();
-        let left_out = (!left_out.is_empty()).then(|| left_out.join(","));
-        option("exclude", &left_out);
-        words.extend(settings.is_exclusive.then(|| "--exclusive".to_owned()));
-        words.extend(settings.arguments.iter().cloned());
+        if !left_out.is_empty() {
+            words.push(format!("--exclude={}", left_out.join(",")));
+        }
+        words.extend(options(settings));
         words.push(format!("--wrap={}", self.script(round)));
         words
     }
 
     /// The one line that a node's shell runs. Binding is the business of `srun`, which gives a task one processor unless it is told.
     fn script(&self, round: &Round<'_>) -> String {
-        let (program, spool) = (round.program.to_string_lossy(), round.spool.to_string_lossy());
+        let (program, spool) = (
+            round.program.to_string_lossy(),
+            round.spool.to_string_lossy(),
+        );
         let task = shell_words::join([&*program, "__task", &*spool, round.token]);
-        let bound = |name: &str, value: &Option<String>| {
-            let value = value.as_ref()?;
-            Some(format!(" --{name}={}", shell_words::quote(value)))
-        };
-        let binding: String = [
-            bound("cpu-bind", &self.settings.cpu_bind),
-            bound("mem-bind", &self.settings.mem_bind),
-        ]
-        .into_iter()
-        .flatten()
-        .collect();
-        let step = match binding.is_empty() {
-            true => String::new(),
-            false => format!("srun --ntasks=1 --cpus-per-task=\"$SLURM_CPUS_ON_NODE\"{binding} "),
-        };
+        let step = binding(&self.settings).map_or_else(String::new, |binding| {
+            format!("srun --ntasks=1 --cpus-per-task=\"$SLURM_CPUS_ON_NODE\"{binding} ")
+        });
         format!("exec {step}{task} \"$SLURM_ARRAY_TASK_ID\" \"$SLURMD_NODENAME\"")
     }
+}
+
+/// What the plan asks of sbatch.
+fn options(settings: &Settings) -> Vec<String> {
+    let mut words = vec![];
+    let mut option = |name: &str, value: &Option<String>| {
+        words.extend(value.iter().map(|value| format!("--{name}={value}")));
+    };
+    option("partition", &settings.partition);
+    option("account", &settings.account);
+    option("gres", &settings.gres);
+    option("constraint", &settings.constraint);
+    option("hint", &settings.hint);
+    option("gpu-freq", &settings.gpu_freq);
+    let time = settings.time_limit.map(|limit| {
+        let seconds = (limit.0 / 1e9).ceil() as u64;
+        format!("{}:{:02}", seconds / 60, seconds % 60)
+    });
+    option("time", &time);
+    words.extend(settings.is_exclusive.then(|| "--exclusive".to_owned()));
+    words.extend(settings.arguments.iter().cloned());
+    words
+}
+
+/// What the plan asks of srun: " --cpu-bind=cores".
+fn binding(settings: &Settings) -> Option<String> {
+    let bound = |(name, value): (&str, &Option<String>)| {
+        let value = value.as_ref()?;
+        Some(format!(" --{name}={}", shell_words::quote(value)))
+    };
+    let all = [
+        ("cpu-bind", &settings.cpu_bind),
+        ("mem-bind", &settings.mem_bind),
+    ];
+    let binding: String = all.into_iter().filter_map(bound).collect();
+    (!binding.is_empty()).then_some(binding)
 }
 
 impl Engine for Slurm {
@@ -166,10 +190,7 @@ impl Engine for Slurm {
     }
 
     fn cancel(&mut self, token: &str) -> Result<(), Trouble> {
-        let words = [
-            format!("--user={}", self.user),
-            format!("--name={token}"),
-        ];
+        let words = [format!("--user={}", self.user), format!("--name={token}")];
         ask("scancel", &words).map(|_| ())
     }
 }
@@ -197,17 +218,29 @@ fn sighting(line: &str) -> Option<Sighting> {
             },
         },
     };
-    Some(Sighting { token, task: task.parse().ok()?, state })
+    Some(Sighting {
+        token,
+        task: task.parse().ok()?,
+        state,
+    })
 }
 
 /// What one of Slurm's commands answers.
 fn ask(program: &str, words: &[String]) -> Result<String, Trouble> {
     let away = |what: std::io::Error| Trouble::Away(format!("{program}: {what}"));
     // Into files: a queue may be longer than a pipe holds.
-    let (mut out, mut err) = (tempfile::tempfile().map_err(away)?, tempfile::tempfile().map_err(away)?);
+    let (mut out, mut err) = (
+        tempfile::tempfile().map_err(away)?,
+        tempfile::tempfile().map_err(away)?,
+    );
     let mut command = Command::new(program);
     // What an administrator or the user set for people's eyes would change what is read here, or when sbatch returns.
-    for name in ["SQUEUE_FORMAT", "SQUEUE_FORMAT2", "SBATCH_WAIT", "SBATCH_EXPORT_FILE"] {
+    for name in [
+        "SQUEUE_FORMAT",
+        "SQUEUE_FORMAT2",
+        "SBATCH_WAIT",
+        "SBATCH_EXPORT_FILE",
+    ] {
         command.env_remove(name);
     }
     let mut process = command
@@ -272,9 +305,19 @@ mod tests {
         let waits = state(["pt-1", "0", "PENDING", "", "Resources"]);
         assert_eq!(waits, State::Waiting { never: None });
         let never = state(["pt-1", "0", "PENDING", "", "PartitionTimeLimit"]);
-        assert_eq!(never, State::Waiting { never: Some("PartitionTimeLimit".into()) });
+        assert_eq!(
+            never,
+            State::Waiting {
+                never: Some("PartitionTimeLimit".into())
+            }
+        );
         let lost = state(["pt-1", "0", "NODE_FAIL", "n2", "a reason of several words"]);
-        assert_eq!(lost, State::Ended { how: "NODE_FAIL on n2".into() });
+        assert_eq!(
+            lost,
+            State::Ended {
+                how: "NODE_FAIL on n2".into()
+            }
+        );
         // Not one of an array.
         assert_eq!(sighting(&line(["other", "N/A", "RUNNING", "", ""])), None);
         assert_eq!(sighting(""), None);
@@ -300,18 +343,28 @@ mod tests {
             arguments: vec!["--qos=high".into()],
             ..Settings::default()
         };
-        let slurm = Slurm { settings, user: "7".into() };
-        let words = slurm.submission(&round(&BTreeSet::from(["n1".into(), "n2".into()])));
+        let slurm = Slurm {
+            settings,
+            user: "7".into(),
+        };
+        let left_out = BTreeSet::from(["n1".into(), "n2".into()]);
+        let words = slurm.submission(&round(&left_out));
         assert_eq!(
             words.join("\n"),
             "--parsable\n--no-requeue\n--export=ALL\n--job-name=pt-1\n--array=0-4%3\n--nodes=1\n--ntasks=1\n\
-             --output=/shared/run/logs/pt-1-%a.txt\n--partition=gpu\n--gres=gpu:1\n--hint=nomultithread\n--time=1:31\n\
-             --exclude=n1,n2\n--exclusive\n--qos=high\n\
+             --output=/shared/run/logs/pt-1-%a.txt\n--exclude=n1,n2\n--partition=gpu\n--gres=gpu:1\n--hint=nomultithread\n\
+             --time=1:31\n--exclusive\n--qos=high\n\
              --wrap=exec srun --ntasks=1 --cpus-per-task=\"$SLURM_CPUS_ON_NODE\" --cpu-bind=cores \
              '/opt/my tools/phasetune' __task /shared/run pt-1 \"$SLURM_ARRAY_TASK_ID\" \"$SLURMD_NODENAME\""
         );
-        let plain = Slurm { settings: Settings::default(), user: "7".into() };
-        let script = plain.script(&round(&BTreeSet::new()));
-        assert!(script.starts_with("exec '/opt/my tools/phasetune' __task"), "{script}");
+        let plain = Slurm {
+            settings: Settings::default(),
+            user: "7".into(),
+        };
+        let script = plain.script(&round(&left_out));
+        assert!(
+            script.starts_with("exec '/opt/my tools/phasetune' __task"),
+            "{script}"
+        );
     }
 }

@@ -1,9 +1,11 @@
 //! The folder through which the campaign and the tasks on a cluster's nodes speak: orders, rounds and results, each a file that is
-//! written aside and renamed, on a file system that all of them see. A task has happened if its result is there, and only then.
+//! written aside and renamed, on a file system that all of them see. An order was carried out if its result is there, and only
+//! then.
 use super::WorkerLost;
 use super::protocol::{LoadOrder, Order};
 use crate::measure::Checked;
 use crate::trial::{Block, Place};
+use crate::value::Nanoseconds;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
@@ -23,9 +25,18 @@ pub(super) struct TaskOrder {
     pub(super) order: Order,
     /// Whether other tasks may be on the node at the same time.
     pub(super) shares_node: bool,
+    /// Of the task that carries it out, with all else that this does.
+    pub(super) time_limit: Option<Nanoseconds>,
 }
 
-/// What a task gave.
+/// A task, by its round and its number there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Claim {
+    pub(super) token: String,
+    pub(super) task: u32,
+}
+
+/// What carrying an order out gave.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Shard {
     key: Key,
@@ -54,6 +65,7 @@ pub(super) struct Spool {
 
 const ORDERS: &str = "orders";
 const ROUNDS: &str = "rounds";
+const CLAIMS: &str = "claims";
 const RESULTS: &str = "results";
 const LOGS: &str = "logs";
 /// Begins the names of files that are being written.
@@ -75,7 +87,11 @@ impl TaskOrder {
 
 impl Shard {
     pub(super) fn new(key: Key, place: Place, outcome: Outcome) -> Shard {
-        Shard { key, place, outcome }
+        Shard {
+            key,
+            place,
+            outcome,
+        }
     }
 }
 
@@ -90,12 +106,17 @@ impl Spool {
 
     pub(super) fn make(&self) -> Result<(), WorkerLost> {
         let wrong = |folder: &Path, e: io::Error| {
-            WorkerLost::Gone(format!("the folder {} cannot be made: {e}", folder.display()))
+            WorkerLost::Gone(format!(
+                "the folder {} cannot be made: {e}",
+                folder.display()
+            ))
         };
-        [ORDERS, ROUNDS, RESULTS, LOGS].iter().try_for_each(|name| {
-            let folder = self.folder.join(name);
-            std::fs::create_dir_all(&folder).map_err(|e| wrong(&folder, e))
-        })
+        [ORDERS, ROUNDS, CLAIMS, RESULTS, LOGS]
+            .iter()
+            .try_for_each(|name| {
+                let folder = self.folder.join(name);
+                std::fs::create_dir_all(&folder).map_err(|e| wrong(&folder, e))
+            })
     }
 
     pub(super) fn log(&self, token: &str, index: &str) -> PathBuf {
@@ -142,27 +163,43 @@ impl Spool {
             .collect();
         tokens.sort();
         let rounds = tokens.into_iter();
-        rounds.filter_map(|(_, token)| Some((token.clone(), self.round(&token)?))).collect()
+        rounds
+            .filter_map(|(_, token)| Some((token.clone(), self.round(&token)?)))
+            .collect()
+    }
+
+    /// Whether the order is this task's to carry out: of all that ask, the first one's.
+    pub(super) fn claim(&self, key: &Key, by: &Claim) -> io::Result<bool> {
+        self.write_first(CLAIMS, key, by)
+    }
+
+    /// Who carries the order out, or did.
+    pub(super) fn claimed(&self, key: &Key) -> Option<Claim> {
+        self.read(CLAIMS, &key.0)
+    }
+
+    /// Of a task that is lost.
+    pub(super) fn unclaim(&self, key: &Key) {
+        // Where there is none, all the better.
+        let _ = std::fs::remove_file(self.file(CLAIMS, &key.0));
     }
 
     /// The results that are there. Reads the folder, since a network file system remembers for a while that a file was not there.
     pub(super) fn results(&self) -> BTreeSet<Key> {
-        entries(&self.folder.join(RESULTS)).map(|(name, _)| Key(name)).collect()
+        entries(&self.folder.join(RESULTS))
+            .map(|(name, _)| Key(name))
+            .collect()
     }
 
     /// Absent where the file is not one of ours.
     pub(super) fn shard(&self, key: &Key) -> Option<Shard> {
-        self.read(RESULTS, &key.0).filter(|shard: &Shard| shard.key == *key)
+        self.read(RESULTS, &key.0)
+            .filter(|shard: &Shard| shard.key == *key)
     }
 
     /// False where another task has measured the same: its result stands, and this one is not counted.
     pub(super) fn publish(&self, shard: &Shard) -> io::Result<bool> {
-        let file = self.file(RESULTS, &shard.key.0);
-        match self.aside(shard)?.persist_noclobber(file) {
-            Ok(_) => Ok(true),
-            Err(e) if e.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-            Err(e) => Err(e.error),
-        }
+        self.write_first(RESULTS, &shard.key, shard)
     }
 
     /// So that it is measured again.
@@ -180,12 +217,29 @@ impl Spool {
 
     fn write(&self, folder: &str, name: &str, value: &impl Serialize) -> io::Result<()> {
         let file = self.file(folder, name);
-        self.aside(value)?.persist(file).map(|_| ()).map_err(|e| e.error)
+        self.aside(value)?
+            .persist(file)
+            .map(|_| ())
+            .map_err(|e| e.error)
+    }
+
+    /// False where the file is there already.
+    fn write_first(&self, folder: &str, key: &Key, value: &impl Serialize) -> io::Result<bool> {
+        match self
+            .aside(value)?
+            .persist_noclobber(self.file(folder, &key.0))
+        {
+            Ok(_) => Ok(true),
+            Err(e) if e.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            Err(e) => Err(e.error),
+        }
     }
 
     /// In the spool's own folder, where nobody looks for files.
     fn aside(&self, value: &impl Serialize) -> io::Result<tempfile::NamedTempFile> {
-        let mut file = tempfile::Builder::new().prefix(ASIDE).tempfile_in(&self.folder)?;
+        let mut file = tempfile::Builder::new()
+            .prefix(ASIDE)
+            .tempfile_in(&self.folder)?;
         file.write_all(&serde_json::to_vec(value).map_err(io::Error::other)?)?;
         file.as_file().sync_all()?;
         Ok(file)
@@ -211,14 +265,18 @@ pub(super) mod tests {
         let spool = Spool::at(folder.path().join("spool"));
         spool.make().unwrap();
         let shard = |has_output| {
-            Shard::new(Key("k".into()), Place::default(), Outcome::Expected(has_output))
+            Shard::new(
+                Key("k".into()),
+                Place::default(),
+                Outcome::Expected(has_output),
+            )
         };
         assert!(spool.publish(&shard(true)).unwrap());
         assert!(!spool.publish(&shard(false)).unwrap());
         let known: Vec<Key> = spool.results().into_iter().collect();
         assert_eq!(spool.shard(&known[0]), Some(shard(true)));
         let strays = std::fs::read_dir(spool.folder()).unwrap().count();
-        assert_eq!(strays, 4, "only the four folders are left");
+        assert_eq!(strays, 5, "only the folders are left");
     }
 
     #[test]

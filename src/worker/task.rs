@@ -1,14 +1,19 @@
-//! On a node: carries out one order as the campaign's own machine would, by a child of this same binary, and leaves its result in
-//! the spool.
+//! On a node: carries out orders as the campaign's own machine would, by a child of this same binary, and leaves their results in
+//! the spool. A round has as many tasks as orders; but starting a task takes an engine a second or more, so one that was quick goes
+//! on with the next order that nobody has begun, and those that find nothing left end at once.
 use super::child::Child;
 use super::protocol::Order;
-use super::spool::{Key, Outcome, Shard, Spool, TaskOrder};
+use super::spool::{Claim, Key, Outcome, Shard, Spool, TaskOrder};
 use super::{Runner, WorkerLost};
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A task begins no order that would probably make it last longer, even where its time limit would allow it: others wait for nodes.
+const LONG_ENOUGH: Duration = Duration::from_secs(60);
 
 /// The hidden subcommand `__task SPOOL TOKEN NUMBER NODE`. What goes wrong here is the node's fault or the cluster's, never a
 /// variant's: no result is left, and the campaign submits the order again.
@@ -19,23 +24,51 @@ pub fn task() -> ExitCode {
     };
     let spool = Spool::at(PathBuf::from(spool));
     let (token, node) = (token.to_string_lossy(), node.to_string_lossy());
-    let number: Option<usize> = number.to_str().and_then(|n| n.parse().ok());
-    let keys = spool.round(&token).unwrap_or_default();
-    let Some(key) = number.and_then(|n| keys.get(n)) else {
-        return complain(&format!("{} has no such task of {token}", spool.folder().display()));
+    let Some(number) = number.to_str().and_then(|n| n.parse().ok()) else {
+        return complain("the number of the task is no number");
     };
-    // Withdrawn, or measured by the task before this one, which the campaign believed to be lost.
-    if spool.results().contains(key) {
-        return ExitCode::SUCCESS;
-    }
-    let Some(order) = spool.order(key) else {
-        return ExitCode::SUCCESS;
+    let Some(keys) = spool.round(&token) else {
+        return complain(&format!(
+            "{} has no round {token}",
+            spool.folder().display()
+        ));
     };
-    match carry_out(key, order, &node).map(|shard| spool.publish(&shard)) {
-        Ok(Ok(_)) => ExitCode::SUCCESS,
-        Ok(Err(error)) => complain(&format!("the result cannot be written: {error}")),
+    let me = Claim {
+        token: token.into_owned(),
+        task: number,
+    };
+    match work(&spool, &keys, &me, &node) {
+        Ok(()) => ExitCode::SUCCESS,
         Err(why) => complain(&why),
     }
+}
+
+/// Carries out what is left of a round, in its order, for as long as a task may last.
+fn work(spool: &Spool, keys: &[Key], me: &Claim, node: &str) -> Result<(), String> {
+    let started = Instant::now();
+    let mut longest = Duration::ZERO;
+    for key in keys {
+        // Withdrawn, or measured by a task that the campaign believed to be lost.
+        let Some(task) = spool.order(key).filter(|_| !spool.results().contains(key)) else {
+            continue;
+        };
+        let limit = (task
+            .time_limit
+            .map(|limit| Duration::from_nanos(limit.0 as u64)))
+        .map_or(LONG_ENOUGH, |limit| limit.min(LONG_ENOUGH));
+        if !longest.is_zero() && started.elapsed() + 2 * longest > limit {
+            break;
+        }
+        let is_mine = spool.claim(key, me);
+        if !is_mine.map_err(|e| format!("the claim cannot be written: {e}"))? {
+            continue;
+        }
+        let began = Instant::now();
+        let shard = carry_out(key, task, node)?;
+        (spool.publish(&shard)).map_err(|e| format!("the result cannot be written: {e}"))?;
+        longest = longest.max(began.elapsed());
+    }
+    Ok(())
 }
 
 fn carry_out(key: &Key, task: TaskOrder, node: &str) -> Result<Shard, String> {
