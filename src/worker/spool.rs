@@ -46,7 +46,6 @@ pub(super) struct Shard {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(clippy::large_enum_variant, reason = "one at a time")]
 pub(super) enum Outcome {
     Expected(bool),
     Checked(Checked),
