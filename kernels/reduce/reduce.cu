@@ -12,7 +12,8 @@
 #include <cuda_fp16.h>
 #endif
 
-struct Box { unsigned first, count, more[2]; };
+/// What a launch has: points; transmits and receivers, from the first on; whether it begins a sum, and whether it ends the image's.
+struct Box { unsigned first, count, t, transmits, r, receivers, begins, ends; };
 struct Transmit {
     float source[3];
     // |v| and v/|v| with the sign of v's z.
@@ -254,9 +255,9 @@ __device__ inline float2 term(const Inputs &in, unsigned t, unsigned r, float4 t
 __device__ inline float2
 next_total(const Inputs &in, float2 total, unsigned k, unsigned t, unsigned r, unsigned n, Point p, float4 other) {
 #if REDUCE == 2
-    const float4 transmit = transmit_side(in, k, n, p);
+    const float4 transmit = transmit_side(in, t + k, n, p);
     if (IS_ACTIVE && transmit.w == 0) return total;
-    return plus(total, term(in, k, r, transmit, other));
+    return plus(total, term(in, t + k, r, transmit, other));
 #else
     return plus(total, term(in, t, r + k * SPLIT, other, receive_side(in, r + k * SPLIT, n, p)));
 #endif
@@ -296,6 +297,9 @@ __device__ inline float2 compensated(const Inputs &in, float2 z, unsigned n, Poi
     return z;
 }
 
+/// A part of a sum, after those of the launches before.
+__device__ inline void put(const Box *box, float2 *part, float2 z) { *part = box->begins ? z : plus(*part, z); }
+
 /// The loops: a thread has a point, and with reduce=rx a transmit, with tx a receiver, with none both.
 KERNEL(POINTS *SPLIT) loops(ARGUMENTS) {
     INPUTS;
@@ -312,22 +316,24 @@ KERNEL(POINTS *SPLIT) loops(ARGUMENTS) {
     }
     if (at < box->count) parts[(size_t)(blockIdx.y * RECEIVERS + blockIdx.z) * CHUNK + at] = z;
 #elif REDUCE == 1
-    const float4 transmit = transmit_side(in, blockIdx.y, n, p);
+    const unsigned t = box->t + blockIdx.y;
+    const float4 transmit = transmit_side(in, t, n, p);
     if (!IS_ACTIVE || transmit.w != 0) {
-        z = rounds(in, blockIdx.y, 0, n, p, transmit);
+        z = rounds(in, t, box->r, n, p, transmit);
         if (IS_FACTORED) z = times(z, make_float2(transmit.y, transmit.z));
     }
-    if (at < box->count) parts[(size_t)blockIdx.y * CHUNK + at] = z;
+    if (at < box->count) put(box, parts + (size_t)t * CHUNK + at, z);
 #elif REDUCE == 2
-    const float4 receive = receive_side(in, blockIdx.y, n, p);
-    z = rounds(in, 0, blockIdx.y, n, p, receive);
+    const unsigned r = box->r + blockIdx.y;
+    const float4 receive = receive_side(in, r, n, p);
+    z = rounds(in, box->t, r, n, p, receive);
     if (IS_FACTORED) z = times(z, make_float2(receive.y, receive.z));
-    if (at < box->count) parts[(size_t)blockIdx.y * CHUNK + at] = z;
+    if (at < box->count) put(box, parts + (size_t)r * CHUNK + at, z);
 #else
-    for (unsigned t = 0; t < TRANSMITS; t++) {
+    for (unsigned t = box->t; t < box->t + box->transmits; t++) {
         const float4 transmit = transmit_side(in, t, n, p);
         if (IS_ACTIVE && transmit.w == 0) continue;
-        const float2 sum = rounds(in, t, share, n, p, transmit);
+        const float2 sum = rounds(in, t, box->r + share, n, p, transmit);
         z = plus(z, IS_FACTORED ? times(sum, make_float2(transmit.y, transmit.z)) : sum);
     }
 #if SPLIT > 1
@@ -337,7 +343,10 @@ KERNEL(POINTS *SPLIT) loops(ARGUMENTS) {
     if (share == 0)
         for (unsigned i = 1; i < SPLIT; i++) z = plus(z, shares[i * POINTS + local]);
 #endif
-    if (share == 0 && at < box->count) image[box->first + at] = compensated(in, z, n, p);
+    if (share == 0 && at < box->count) {
+        if (!box->begins) z = plus(z, image[box->first + at]);
+        image[box->first + at] = box->ends ? compensated(in, z, n, p) : z;
+    }
 #endif
 }
 

@@ -16,7 +16,8 @@ const RIGHT_END = {{ right_end }};
 const MIN_APERTURE = {{ min_aperture }};
 const MARGIN = {{ margin }};
 
-struct Box { first: u32, count: u32, more: vec2<u32> }
+/// What a launch has: points; transmits and receivers, from the first on; whether it begins a sum, and whether it ends the image's.
+struct Box { first: u32, count: u32, t: u32, transmits: u32, r: u32, receivers: u32, begins: u32, ends: u32 }
 struct Transmit {
     source: vec3<f32>,
     /// |v| and v/|v| with the sign of v's z.
@@ -251,11 +252,11 @@ var<workgroup> shares: array<vec2<f32>, POINTS * SPLIT>;
 /// A round of the loop that `unroll` is about.
 {% if reduce == "tx" %}
 fn next_total(total: vec2<f32>, k: u32, t: u32, r: u32, n: u32, p: vec3<f32>, other: vec4<f32>) -> vec2<f32> {
-    let transmit = transmit_side(k, n, p);
+    let transmit = transmit_side(t + k, n, p);
     {% if is_active %}
     if (transmit.w == 0.0) { return total; }
     {% endif %}
-    return total + term(k, r, transmit, other);
+    return total + term(t + k, r, transmit, other);
 }
 {% else %}
 fn next_total(total: vec2<f32>, k: u32, t: u32, r: u32, n: u32, p: vec3<f32>, other: vec4<f32>) -> vec2<f32> {
@@ -299,6 +300,11 @@ fn compensated(z: vec2<f32>, n: u32, p: vec3<f32>) -> vec2<f32> {
     return z;
 }
 
+/// A part of a sum, after those of the launches before.
+fn put(i: u32, z: vec2<f32>) {
+    if (box.begins != 0u) { parts[i] = z; } else { parts[i] += z; }
+}
+
 /// The loops: a thread has a point, and with reduce=rx a transmit, with tx a receiver, with none both.
 @compute @workgroup_size(POINTS * SPLIT)
 fn loops(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) local: u32) {
@@ -318,33 +324,35 @@ fn loops(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_inde
     }
     if (at < box.count) { parts[(group.y * NR + group.z) * CHUNK + at] = z; }
     {% elif reduce == "rx" %}
-    let transmit = transmit_side(group.y, n, p);
+    let t = box.t + group.y;
+    let transmit = transmit_side(t, n, p);
     var z = vec2(0.0);
     if ({{ "transmit.w != 0.0" if is_active else "true" }}) {
-        z = rounds(group.y, 0u, n, p, transmit);
+        z = rounds(t, box.r, n, p, transmit);
         {% if is_factored %}
         z = times(z, transmit.yz);
         {% endif %}
     }
-    if (at < box.count) { parts[group.y * CHUNK + at] = z; }
+    if (at < box.count) { put(t * CHUNK + at, z); }
     {% elif reduce == "tx" %}
-    let receive = receive_side(group.y, n, p);
-    var z = rounds(0u, group.y, n, p, receive);
+    let r = box.r + group.y;
+    let receive = receive_side(r, n, p);
+    var z = rounds(box.t, r, n, p, receive);
     {% if is_factored %}
     z = times(z, receive.yz);
     {% endif %}
-    if (at < box.count) { parts[group.y * CHUNK + at] = z; }
+    if (at < box.count) { put(r * CHUNK + at, z); }
     {% else %}
     var z = vec2(0.0);
-    for (var t = 0u; t < NT; t++) {
+    for (var t = box.t; t < box.t + box.transmits; t++) {
         let transmit = transmit_side(t, n, p);
         {% if is_active %}
         if (transmit.w == 0.0) { continue; }
         {% endif %}
         {% if is_factored %}
-        z += times(rounds(t, share, n, p, transmit), transmit.yz);
+        z += times(rounds(t, box.r + share, n, p, transmit), transmit.yz);
         {% else %}
-        z += rounds(t, share, n, p, transmit);
+        z += rounds(t, box.r + share, n, p, transmit);
         {% endif %}
     }
     {% if split > 1 %}
@@ -354,7 +362,11 @@ fn loops(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_inde
         for (var i = 1u; i < SPLIT; i++) { z += shares[i * POINTS + local]; }
     }
     {% endif %}
-    if (share == 0u && at < box.count) { image[box.first + at] = compensated(z, n, p); }
+    if (share == 0u && at < box.count) {
+        if (box.begins == 0u) { z += image[box.first + at]; }
+        if (box.ends != 0u) { z = compensated(z, n, p); }
+        image[box.first + at] = z;
+    }
     {% endif %}
 }
 

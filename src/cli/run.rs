@@ -100,13 +100,16 @@ fn tell(summary: &Summary, run: &Run, report: &Path, common: &Common) -> Result<
         for line in recommendations(summary, run) {
             say(&plain(&line))?;
         }
-        for criterion in &summary.criteria {
-            let word = match criterion.state {
-                CriterionState::Met => "met",
-                CriterionState::Failed => "FAILED",
-                CriterionState::Undecided => "undecided",
-            };
-            say(&plain(&format!("criterion: {}: {word}", criterion.text)))?;
+        for outcome in &summary.outcomes {
+            for criterion in &outcome.criteria {
+                let word = match criterion.state {
+                    CriterionState::Met => "met",
+                    CriterionState::Failed => "FAILED",
+                    CriterionState::Undecided => "undecided",
+                };
+                let (phase, text) = (crate::report::phase_title(outcome), &criterion.text);
+                say(&plain(&format!("criterion: {phase}: {text}: {word}")))?;
+            }
         }
         say(&plain(&format!(
             "records:   {}\nreport:    {}",

@@ -167,7 +167,7 @@ pub fn objective(run: &Run, value: f64) -> String {
 }
 
 /// "phase" or "case: phase".
-fn phase_title(outcome: &PhaseOutcome) -> String {
+pub fn phase_title(outcome: &PhaseOutcome) -> String {
     in_case(&outcome.case, &outcome.phase)
 }
 

@@ -127,6 +127,38 @@ impl Chosen<'_> {
         Ok(self.number(parameter, default as i64, 1)? as usize)
     }
 
+    /// How many of something; absent: all of them, which a plan says by −1 or not at all.
+    pub(super) fn part(&self, parameter: &str) -> Result<Option<usize>, Ending> {
+        match self.number(parameter, -1, -1)? {
+            -1 => Ok(None),
+            0 => Err(self.wrong(parameter, "0")),
+            n => Ok(Some(n as usize)),
+        }
+    }
+
+    /// A number from 0, which is also the default, to below `limit`.
+    pub(super) fn real(&self, parameter: &str, limit: f64) -> Result<f64, Ending> {
+        let value = match self.configuration.get(parameter) {
+            None => return Ok(0.0),
+            Some(Value::Float(v)) => *v,
+            Some(Value::Int(v)) => *v as f64,
+            Some(other) => return Err(self.wrong(parameter, &other.to_string())),
+        };
+        match (0.0..limit).contains(&value) {
+            true => Ok(value),
+            false => Err(self.wrong(parameter, &value.to_string())),
+        }
+    }
+
+    /// No is the default.
+    pub(super) fn is_true(&self, parameter: &str) -> Result<bool, Ending> {
+        match self.configuration.get(parameter) {
+            None => Ok(false),
+            Some(Value::Bool(v)) => Ok(*v),
+            Some(other) => Err(self.wrong(parameter, &other.to_string())),
+        }
+    }
+
     pub(super) fn wrong(&self, parameter: &str, value: &str) -> Ending {
         Ending::Failed {
             reason: format!("{}'s {parameter} cannot be `{value}`", self.workload),

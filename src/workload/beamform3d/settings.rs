@@ -297,7 +297,7 @@ impl Settings {
             batch: count("batch", 1)?,
             interpolation: read.name("interp", INTERPOLATIONS)?,
             layout: read.name("iq_layout", LAYOUTS)?,
-            f_number: f_number(read)?,
+            f_number: read.real("fnumber", f64::INFINITY)? as f32,
             phase: read.name("phase", PHASES)?,
             is_nearest_first: read.name("first_arrival", FIRST_ARRIVALS)?,
             axis: read.name("axis", AXES)?,
@@ -337,14 +337,5 @@ fn chunk(chosen: &Chosen<'_>, parameter: &str, default: i64) -> Result<i64, Endi
     match chosen.number(parameter, default, -1)? {
         0 => Err(chosen.wrong(parameter, "0")),
         n => Ok(n),
-    }
-}
-
-fn f_number(chosen: &Chosen<'_>) -> Result<f32, Ending> {
-    match chosen.configuration.get("fnumber") {
-        None => Ok(0.0),
-        Some(Value::Float(v)) if *v >= 0.0 => Ok(*v as f32),
-        Some(Value::Int(v)) if *v >= 0 => Ok(*v as f32),
-        Some(other) => Err(chosen.wrong("fnumber", &other.to_string())),
     }
 }

@@ -2,8 +2,8 @@
 //! invocation: signals to the device, tables, then loops and sums for each chunk of the points.
 use super::scene::Scene;
 use super::settings::{
-    Hoist, Interpolation, Pairs, Phase, Precision, Prefetch, Reduce, Remainder, Settings,
-    Wavefront, Window,
+    Hoist, Interpolation, LoopOrder, Pairs, Phase, Precision, Prefetch, Reduce, Remainder,
+    Settings, Wavefront, Window,
 };
 use super::{KERNEL, LOAD, STAGES, SUM, TABLES, UPLOAD, exact};
 use crate::array::{Array, Values};
@@ -220,6 +220,9 @@ impl Kernels {
         let rolled = Settings {
             unroll: 1,
             remainder: Remainder::Unrolled,
+            loop_order: LoopOrder::Ptr,
+            transmit_block: None,
+            receiver_block: None,
             ..constants.settings.clone()
         };
         let rolled = Text::new(&Constants {
@@ -439,16 +442,7 @@ pub(super) fn prepare(
     // Forgets the peak of what was prepared before.
     gpu.take_peak();
     let memory = Memory::new(gpu, &constants)?;
-    let chunk = constants.chunk();
-    let mut chunks = vec![];
-    for first in (0..scene.points.len()).step_by(chunk) {
-        let count = chunk.min(scene.points.len() - first);
-        let buffer = gpu.allocate("box", 16)?;
-        let words = [first as u32, count as u32, 0, 0];
-        let bytes: Vec<u8> = words.iter().flat_map(|w| w.to_le_bytes()).collect();
-        gpu.upload(&buffer, &bytes)?;
-        chunks.push((buffer, count));
-    }
+    let chunks = chunks(&constants, &**gpu)?;
     let steps = steps(&constants, &kernels, &memory, &chunks);
     let recording = gpu.record(&steps)?;
     let mut attributes = gpu.attributes(&kernels.loops);
@@ -465,12 +459,72 @@ pub(super) fn prepare(
     }))
 }
 
+/// Points whose arrays are on the device together, and the launches of their loops.
+struct Chunk {
+    points: usize,
+    launches: Vec<Launch>,
+}
+
+/// What one launch of the loops has.
+struct Launch {
+    told: Buffer,
+    transmits: usize,
+    receivers: usize,
+}
+
+fn chunks(constants: &Constants<'_>, gpu: &dyn Gpu) -> Result<Vec<Chunk>, Ending> {
+    let Constants {
+        scene, settings, ..
+    } = constants;
+    let (points, chunk) = (scene.points.len(), constants.chunk());
+    let [transmits, receivers] = [scene.sources.len(), scene.elements.len()];
+    let [by_transmits, by_receivers] = settings.blocks([transmits, receivers]);
+    let mut chunks = vec![];
+    for first in (0..points).step_by(chunk) {
+        let count = chunk.min(points - first);
+        let mut launches = vec![];
+        for t in (0..transmits).step_by(by_transmits) {
+            for r in (0..receivers).step_by(by_receivers) {
+                let of = [
+                    by_transmits.min(transmits - t),
+                    by_receivers.min(receivers - r),
+                ];
+                // A sum over one axis begins anew for each block of the other.
+                let begins = match settings.reduce {
+                    Reduce::None => true,
+                    Reduce::Rx => r == 0,
+                    Reduce::Tx => t == 0,
+                    Reduce::Both => (t, r) == (0, 0),
+                };
+                let ends = (t + of[0], r + of[1]) == (transmits, receivers);
+                let words = [first, count, t, of[0], r, of[1], begins.into(), ends.into()];
+                let bytes: Vec<u8> = words
+                    .iter()
+                    .flat_map(|w| (*w as u32).to_le_bytes())
+                    .collect();
+                let told = gpu.allocate("box", bytes.len() as u64)?;
+                gpu.upload(&told, &bytes)?;
+                launches.push(Launch {
+                    told,
+                    transmits: of[0],
+                    receivers: of[1],
+                });
+            }
+        }
+        chunks.push(Chunk {
+            points: count,
+            launches,
+        });
+    }
+    Ok(chunks)
+}
+
 /// An invocation: each frame from the host's memory to its image in the device's.
 fn steps(
     constants: &Constants<'_>,
     kernels: &Kernels,
     memory: &Memory,
-    chunks: &[(Buffer, usize)],
+    chunks: &[Chunk],
 ) -> Vec<Step> {
     let Constants {
         scene, settings, ..
@@ -500,26 +554,29 @@ fn steps(
             let count = samples.len();
             let across = count.min(LOAD_ROW).div_ceil(LOAD_THREADS);
             let grid = [across, count.div_ceil(LOAD_ROW), 1];
-            launch(LOAD, kernel, &chunks[0].0, grid);
+            launch(LOAD, kernel, &chunks[0].launches[0].told, grid);
         }
-        for (chunk, count) in chunks {
-            let groups = count.div_ceil(settings.group_points);
+        for chunk in chunks {
+            let groups = chunk.points.div_ceil(settings.group_points);
+            let told = &chunk.launches[0].told;
             // Tables of all points outlive the first frame, but each frame makes its own: it is an invocation's work.
             if let Some(kernel) = &kernels.transmit_sides {
-                launch(TABLES, kernel, chunk, [groups, transmits, 1]);
+                launch(TABLES, kernel, told, [groups, transmits, 1]);
             }
             if let Some(kernel) = &kernels.receive_sides {
-                launch(TABLES, kernel, chunk, [groups, receivers, 1]);
+                launch(TABLES, kernel, told, [groups, receivers, 1]);
             }
-            let grid = match settings.reduce {
-                Reduce::None => [groups, transmits, receivers],
-                Reduce::Rx => [groups, transmits, 1],
-                Reduce::Tx => [groups, receivers, 1],
-                Reduce::Both => [groups, 1, 1],
-            };
-            launch(KERNEL, &kernels.loops, chunk, grid);
+            for part in &chunk.launches {
+                let grid = match settings.reduce {
+                    Reduce::None => [groups, part.transmits, part.receivers],
+                    Reduce::Rx => [groups, part.transmits, 1],
+                    Reduce::Tx => [groups, part.receivers, 1],
+                    Reduce::Both => [groups, 1, 1],
+                };
+                launch(KERNEL, &kernels.loops, &part.told, grid);
+            }
             if let Some(kernel) = &kernels.sums {
-                launch(SUM, kernel, chunk, [groups, 1, 1]);
+                launch(SUM, kernel, told, [groups, 1, 1]);
             }
         }
     }

@@ -116,6 +116,29 @@ fn unrolled_loops_and_their_remainders_sum_the_same_on_gpus() {
 }
 
 #[test]
+fn sums_go_on_from_launch_to_launch_on_gpus() {
+    let workload = beamformer("tiny", &[]);
+    let wanted = exact(&workload, &PLAIN);
+    let forms = [
+        "reduce=rx loop_order=trp phase=factored",
+        "reduce=rx transmit_block=4 receiver_block=8 chunk=300",
+        "reduce=tx loop_order=tpr pairs=active",
+        "reduce=tx transmit_block=3 receiver_block=5 unroll=2 phase=factored",
+        "reduce=rx+tx loop_order=trp pairs=active",
+        "reduce=rx+tx loop_order=tpr unroll=4 phase=factored chunk=1000",
+        "reduce=rx+tx transmit_block=4 receiver_block=8 receiver_split=2 phase=factored",
+    ];
+    agree(&workload, &wanted, 1e-4, &forms.map(str::to_owned));
+    // Divided once, by the weights of all transmits.
+    let (changes, image) = (other_images().into_iter())
+        .find(|(_, image)| image.is_compensated)
+        .expect("one of them is compensated");
+    let wanted = exact(&workload, &image);
+    let form = format!("reduce=rx+tx loop_order=tpr {changes}");
+    agree(&workload, &wanted, 1e-4, &[form]);
+}
+
+#[test]
 fn scatterers_come_out_where_they_are_on_gpus() {
     let workload = beamformer("tiny", &[]);
     for (name, device) in devices() {
@@ -214,8 +237,17 @@ fn what_a_gpu_does_not_have_is_refused_with_the_reason() {
             ("prefetch=next_transmit", "next_transmit"),
             ("prefetch=double_buffer", "double_buffer"),
             ("task_points=64", "group_points"),
-            ("loop_order=tpr", "loop_order"),
-            ("transmit_block=1", "registers"),
+            ("loop_order=tpr", "one pair"),
+            ("reduce=tx transmit_block=4", "divide 9"),
+            (
+                "reduce=rx+tx receiver_block=8 receiver_split=16",
+                "divide 16",
+            ),
+            (
+                "reduce=rx loop_order=trp receiver_block=8",
+                "loop_order=ptr",
+            ),
+            ("reduce=rx receiver_block=16", "receiver_block=-1"),
             ("unroll=2", "reduce=none"),
             ("reduce=tx unroll=10", "unroll=9"),
             ("reduce=tx unroll=4 remainder=rolled", "remains"),

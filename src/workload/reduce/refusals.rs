@@ -15,7 +15,7 @@ impl Settings {
     fn refusal_anywhere(&self, scene: &Scene) -> Option<String> {
         let no = |reason: &str| Some(reason.to_owned());
         let rounds = self.rounds(scene);
-        if let Some(rounds) = rounds.filter(|n| self.unroll > *n) {
+        if let Some(rounds) = rounds.filter(|n| (1..self.unroll).contains(n)) {
             return Some(format!(
                 "no-op: the loop has {rounds} rounds, so unroll={} is unroll={rounds}",
                 self.unroll
@@ -33,7 +33,22 @@ impl Settings {
                 scene.points.len()
             ));
         }
-        None
+        match self {
+            s if s.loop_order != LoopOrder::Ptr
+                && (s.transmit_block.is_some() || s.receiver_block.is_some()) =>
+            {
+                no(
+                    "loop_order=tpr is transmit_block=1, and trp receiver_block=1 too: blocks are for loop_order=ptr",
+                )
+            }
+            s if s.transmit_block.is_some_and(|n| n >= scene.sources.len()) => {
+                no("no-op: transmit_block holds every transmit: transmit_block=-1")
+            }
+            s if s.receiver_block.is_some_and(|n| n >= scene.elements.len()) => {
+                no("no-op: receiver_block holds every receiver: receiver_block=-1")
+            }
+            _ => None,
+        }
     }
 
     pub(super) fn refusal_on_host(&self, scene: &Scene) -> Option<String> {
@@ -70,19 +85,6 @@ impl Settings {
             {
                 no("unroll is compiled ahead for AVX2, and for lookup=window with AVX-512")
             }
-            s if s.loop_order != LoopOrder::Ptr
-                && (s.transmit_block.is_some() || s.receiver_block.is_some()) =>
-            {
-                no(
-                    "loop_order=tpr is transmit_block=1, and trp receiver_block=1 too: blocks are for loop_order=ptr",
-                )
-            }
-            s if s.transmit_block.is_some_and(|n| n >= scene.sources.len()) => {
-                no("no-op: transmit_block holds every transmit: transmit_block=-1")
-            }
-            s if s.receiver_block.is_some_and(|n| n >= scene.elements.len()) => {
-                no("no-op: receiver_block holds every receiver: receiver_block=-1")
-            }
             s if s.lookup == Lookup::Window && s.set != InstructionSet::Avx512 => {
                 no("lookup=window looks samples up in AVX-512 registers")
             }
@@ -113,6 +115,9 @@ impl Settings {
         if let Some(reason) = self.refusal_anywhere(scene) {
             return Some(reason);
         }
+        let all = [scene.sources.len(), scene.elements.len()];
+        let of_loop = usize::from(self.reduce != Reduce::Tx);
+        let (looped, block) = (all[of_loop], self.blocks(all)[of_loop]);
         let remains = self
             .rounds(scene)
             .is_some_and(|n| self.unroll < n && (n - 1) % self.unroll > 0);
@@ -120,11 +125,18 @@ impl Settings {
             s if s.task_points != TASK_POINTS => {
                 no("task_points is a processor's: a GPU has group_points")
             }
-            s if s.transmit_block.is_some() || s.receiver_block.is_some() => no(
-                "transmit_block and receiver_block are a processor's: a GPU's threads keep their sums in registers",
+            s if s.receiver_split > 1 && s.reduce != Reduce::Both => {
+                no("receiver_split shares the receivers of one sum: reduce=rx+tx")
+            }
+            s if s.reduce == Reduce::None && s.blocks(all) != all => no(
+                "no-op: with reduce=none a thread has one pair of a transmit and a receiver, and no loop",
             ),
-            s if s.loop_order != LoopOrder::Ptr => {
-                no("loop_order is a processor's: a GPU's threads have points of their own")
+            _ if self.reduce != Reduce::None
+                && !(looped.is_multiple_of(block) && block.is_multiple_of(self.receiver_split)) =>
+            {
+                Some(format!(
+                    "an unrolled loop has as many rounds in every launch: its block must divide {looped}, and receiver_split the block"
+                ))
             }
             s if s.lookup != Lookup::Gather || s.patch != [4, 4] => {
                 no("lookup and patch are a processor's: a GPU's threads load for themselves")
@@ -140,16 +152,6 @@ impl Settings {
             ),
             s if s.remainder == Remainder::Rolled && !remains => {
                 no("no-op: nothing remains after the unrolled loop")
-            }
-            s if s.receiver_split > 1 && s.reduce != Reduce::Both => {
-                no("receiver_split shares the receivers of one sum: reduce=rx+tx")
-            }
-            s if s.receiver_split > 1 && !scene.elements.len().is_multiple_of(s.receiver_split) => {
-                Some(format!(
-                    "receiver_split={} does not divide {} receivers",
-                    s.receiver_split,
-                    scene.elements.len()
-                ))
             }
             _ => None,
         }

@@ -7,6 +7,7 @@ use crate::space::{Configuration, Parameter};
 use crate::trial::Ending;
 use crate::value::Value;
 use crate::workload::instructions::{InstructionSet, SETS, available};
+use crate::workload::written::{Chosen, names, numbers, unsupported};
 
 /// Which sums are made in loops with a running total; the others read an array that was written before.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -208,17 +209,6 @@ pub(super) const TASK_POINTS: usize = 256;
 
 /// What a plan may say. The first value of each parameter is the published plan's baseline.
 pub(super) fn declaration() -> Declaration {
-    fn names<T>(name: &str, values: &[(&str, T)]) -> Parameter {
-        let text = |(n, _): &(&str, T)| Value::Text((*n).into());
-        Parameter {
-            name: name.into(),
-            values: values.iter().map(text).collect(),
-        }
-    }
-    let numbers = |name: &str, values: &[i64]| Parameter {
-        name: name.into(),
-        values: values.iter().map(|v| Value::Int(*v)).collect(),
-    };
     Declaration {
         name: "reduce".into(),
         parameters: vec![
@@ -278,20 +268,23 @@ impl Settings {
         configuration: &Configuration,
         scene: &Scene,
     ) -> Result<Settings, Ending> {
-        let (read, available) = (Read(configuration), available());
+        let (read, available) = (chosen(configuration), available());
         let set = read
             .name("simd", SETS)?
             .unwrap_or(available[available.len() - 1]);
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = match read.number("threads", 0)? {
+        let threads = match read.number("threads", 0, 0)? {
             0 => processors,
             n => n as usize,
         };
         if !available.contains(&set) {
-            return Err(unsupported(format!("this processor has no {}", set.name())));
+            return Err(unsupported(&format!(
+                "this processor has no {}",
+                set.name()
+            )));
         }
         if threads > processors {
-            return Err(unsupported(format!(
+            return Err(unsupported(&format!(
                 "{threads} threads on {processors} processors"
             )));
         }
@@ -301,7 +294,7 @@ impl Settings {
             ..Settings::read(&read)?
         };
         match settings.refusal_on_host(scene) {
-            Some(reason) => Err(unsupported(reason)),
+            Some(reason) => Err(unsupported(&reason)),
             None => Ok(settings),
         }
     }
@@ -315,26 +308,21 @@ impl Settings {
         scene: &Scene,
         language: Language,
     ) -> Result<Settings, Ending> {
-        let read = Read(configuration);
-        if read.name("simd", SETS)?.is_some() || read.number("threads", 0)? != 0 {
-            return Err(unsupported("simd and threads are a processor's".into()));
+        let read = chosen(configuration);
+        if read.name("simd", SETS)?.is_some() || read.number("threads", 0, 0)? != 0 {
+            return Err(unsupported("simd and threads are a processor's"));
         }
         let settings = Settings::read(&read)?;
         match settings.refusal_on_gpu(scene, language) {
-            Some(reason) => Err(unsupported(reason)),
+            Some(reason) => Err(unsupported(&reason)),
             None => Ok(settings),
         }
     }
 
-    fn read(read: &Read<'_>) -> Result<Settings, Ending> {
-        let count = |name: &str, default: usize| Ok(read.number(name, default as i64)? as usize);
-        let part = |name: &str| match read.number(name, -1)? {
-            -1 => Ok(None),
-            n => Ok(Some(n as usize)),
-        };
+    fn read(read: &Chosen<'_>) -> Result<Settings, Ending> {
         Ok(Settings {
             reduce: read.name("reduce", REDUCES)?,
-            unroll: count("unroll", 1)?,
+            unroll: read.count("unroll", 1)?,
             remainder: read.name("remainder", REMAINDERS)?,
             hoist: read.name("hoist", HOISTS)?,
             phase: read.name("phase", PHASES)?,
@@ -345,15 +333,15 @@ impl Settings {
                 wavefront: read.name("wavefront", WAVEFRONTS)?,
                 window: read.name("window", WINDOWS)?,
                 interpolation: read.name("interp", INTERPOLATIONS)?,
-                f_number: read.f_number()?,
+                f_number: read.real("fnumber", f64::INFINITY)?,
                 is_compensated: read.is_true("compensate")?,
             },
-            chunk: part("chunk")?,
-            task_points: count("task_points", TASK_POINTS)?,
-            transmit_block: part("transmit_block")?,
-            receiver_block: part("receiver_block")?,
-            group_points: count("group_points", GROUP_POINTS)?,
-            receiver_split: count("receiver_split", 1)?,
+            chunk: read.part("chunk")?,
+            task_points: read.count("task_points", TASK_POINTS)?,
+            transmit_block: read.part("transmit_block")?,
+            receiver_block: read.part("receiver_block")?,
+            group_points: read.count("group_points", GROUP_POINTS)?,
+            receiver_split: read.count("receiver_split", 1)?,
             prefetch: read.name("prefetch", PREFETCHES)?,
             lookup: read.name("lookup", LOOKUPS)?,
             patch: read.name("patch", PATCHES)?,
@@ -363,13 +351,26 @@ impl Settings {
         })
     }
 
+    /// Transmits and receivers that the loops take at a time; a launch of a GPU has as many.
+    pub(super) fn blocks(&self, [transmits, receivers]: [usize; 2]) -> [usize; 2] {
+        match self.loop_order {
+            LoopOrder::Ptr => [
+                self.transmit_block.unwrap_or(transmits),
+                self.receiver_block.unwrap_or(receivers),
+            ],
+            LoopOrder::Tpr => [1, receivers],
+            LoopOrder::Trp => [1, 1],
+        }
+    }
+
     /// Rounds of the loop that `unroll` is about: over receivers where they are reduced innermost, else over transmits.
     pub(super) fn rounds(&self, scene: &Scene) -> Option<usize> {
+        let [transmits, receivers] = self.blocks([scene.sources.len(), scene.elements.len()]);
         match self.reduce {
             Reduce::None => None,
-            Reduce::Tx => Some(scene.sources.len()),
-            Reduce::Rx => Some(scene.elements.len()),
-            Reduce::Both => Some(scene.elements.len() / self.receiver_split),
+            Reduce::Tx => Some(transmits),
+            Reduce::Rx => Some(receivers),
+            Reduce::Both => Some(receivers / self.receiver_split),
         }
     }
 
@@ -403,56 +404,9 @@ impl Settings {
     }
 }
 
-fn unsupported(reason: String) -> Ending {
-    Ending::Unsupported { reason }
-}
-
-struct Read<'a>(&'a Configuration);
-
-impl Read<'_> {
-    /// The first is meant where the configuration is silent.
-    fn name<T: Copy>(&self, parameter: &str, values: &[(&str, T)]) -> Result<T, Ending> {
-        match self.0.get(parameter) {
-            None => Ok(values[0].1),
-            Some(Value::Text(name)) => match values.iter().find(|(n, _)| n == name) {
-                Some((_, value)) => Ok(*value),
-                None => Err(wrong(parameter, name)),
-            },
-            Some(other) => Err(wrong(parameter, &other.to_string())),
-        }
-    }
-
-    fn number(&self, parameter: &str, default: i64) -> Result<i64, Ending> {
-        match self.0.get(parameter) {
-            None => Ok(default),
-            Some(Value::Int(v)) if *v > 0 => Ok(*v),
-            // All of them.
-            Some(Value::Int(-1)) if parameter == "chunk" || parameter.ends_with("_block") => Ok(-1),
-            Some(Value::Int(0)) if parameter == "threads" => Ok(0),
-            Some(other) => Err(wrong(parameter, &other.to_string())),
-        }
-    }
-
-    fn f_number(&self) -> Result<f64, Ending> {
-        match self.0.get("fnumber") {
-            None => Ok(0.0),
-            Some(Value::Float(v)) if *v >= 0.0 => Ok(*v),
-            Some(Value::Int(v)) if *v >= 0 => Ok(*v as f64),
-            Some(other) => Err(wrong("fnumber", &other.to_string())),
-        }
-    }
-
-    fn is_true(&self, parameter: &str) -> Result<bool, Ending> {
-        match self.0.get(parameter) {
-            None => Ok(false),
-            Some(Value::Bool(v)) => Ok(*v),
-            Some(other) => Err(wrong(parameter, &other.to_string())),
-        }
-    }
-}
-
-fn wrong(parameter: &str, value: &str) -> Ending {
-    Ending::Failed {
-        reason: format!("reduce's {parameter} cannot be `{value}`"),
+fn chosen(configuration: &Configuration) -> Chosen<'_> {
+    Chosen {
+        workload: "reduce",
+        configuration,
     }
 }

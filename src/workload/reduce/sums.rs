@@ -6,9 +6,7 @@
 )]
 use super::geometry::{Geometry, PATCH};
 use super::lanes::{Lanes, Portable, Trace};
-use super::settings::{
-    Hoist, Interpolation, Lookup, LoopOrder, Pairs, Phase, Prefetch, Reduce, Settings,
-};
+use super::settings::{Hoist, Interpolation, Lookup, Pairs, Phase, Prefetch, Reduce, Settings};
 use super::tables::{self, ENTRY, Entry};
 use crate::workload::instructions::InstructionSet;
 use std::ops::Range;
@@ -136,14 +134,7 @@ unsafe fn body<
     const { assert!(N == V::COUNT) };
     let (settings, geometry) = (job.settings, job.geometry);
     let (transmits, receivers) = (geometry.transmits.len(), geometry.receivers.len());
-    let (by_transmits, by_receivers) = match settings.loop_order {
-        LoopOrder::Ptr => (
-            settings.transmit_block.unwrap_or(transmits),
-            settings.receiver_block.unwrap_or(receivers),
-        ),
-        LoopOrder::Tpr => (1, receivers),
-        LoopOrder::Trp => (1, 1),
-    };
+    let [by_transmits, by_receivers] = settings.blocks([transmits, receivers]);
     // Every order but `none`, whose every element is written once, adds to what is there.
     if settings.reduce != Reduce::None || settings.pairs == Pairs::Active {
         task.parts.fill(0.0);

@@ -1,5 +1,6 @@
 //! The active window: which angles and rows of an energy's plane hold weight.
 use super::form::Sparse;
+use super::tables::Tables;
 use std::ops::Range;
 
 /// A box of a plane; empty if it has no angles.
@@ -79,6 +80,35 @@ impl Extent {
         }
         (kept, left)
     }
+}
+
+/// Where the beam enters, by energy.
+pub(super) fn first(tables: &Tables, sparse: Sparse) -> Vec<Extent> {
+    let grid = tables.grid;
+    let whole = Extent {
+        angles: (0, grid.angles),
+        rows: (0, grid.nz),
+    };
+    let begin = match sparse {
+        Sparse::None => whole,
+        _ => Extent::EMPTY,
+    };
+    let mut all = vec![begin; grid.energies];
+    for entry in &tables.entries {
+        let cell = Extent {
+            angles: (entry.angle, entry.angle + 1),
+            rows: (entry.z, entry.z + 1),
+        };
+        all[entry.energy] = match sparse {
+            Sparse::None | Sparse::Planes => whole,
+            Sparse::Rows => Extent {
+                angles: whole.angles,
+                ..all[entry.energy].around(&cell)
+            },
+            Sparse::Box => all[entry.energy].around(&cell),
+        };
+    }
+    all
 }
 
 /// Leaves light ones off both ends.

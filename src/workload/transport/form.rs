@@ -1,6 +1,17 @@
 //! How the operators are carried out on a processor: what a configuration chooses beside the physics and the grid.
 use crate::workload::instructions::InstructionSet;
 
+/// Which index of a cell changes first in memory.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum CellOrder {
+    /// `[energy][angle][z][x]`
+    EnergyAnglePlace,
+    /// `[energy][z][x][angle]`
+    EnergyPlaceAngle,
+    /// `[z][x][energy][angle]`
+    PlaceEnergyAngle,
+}
+
 /// Which operators share a pass over the phase space.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Fusion {
@@ -58,4 +69,15 @@ pub(super) struct Form {
     pub(super) parallel: Parallel,
     /// Threads or processes.
     pub(super) workers: usize,
+}
+
+impl Form {
+    /// Whether what holds weight is found out as the beam goes on, beside the energies that it can have at all.
+    pub(super) fn trims(&self) -> bool {
+        match self.sparse {
+            Sparse::None => false,
+            Sparse::Planes => self.cutoff > 0.0,
+            Sparse::Rows | Sparse::Box => true,
+        }
+    }
 }

@@ -1,19 +1,23 @@
 //! The transport on a GPU: the same kernels in WGSL and CUDA, completed with a configuration's constants, and the launches of all
 //! steps, recorded once.
 use super::beam::{Beam, Grid};
-use super::form::{Direction, Fusion, Sparse};
+use super::extent::{self, Extent};
+use super::form::{CellOrder, Direction, Form, Fusion, Sparse};
 use super::judge::{self, Outcome};
+use super::launches::Launches;
 use super::ledger::Account;
-use super::settings::Settings;
+use super::settings::{Precision, Settings};
 use super::tables::{Loss, Tables};
-use super::{BEAM, ENERGY, FUSED, SCATTERING, STAGES, STREAMING};
+use super::{SCALE, STAGES};
 use crate::array::Array;
-use crate::device::{Action, Buffer, Gpu, Kernel, Language, Passed, Recording, Source, Step};
+use crate::device::{Buffer, Gpu, Kernel, Language, Recording, Source};
 use crate::space::Configuration;
 use crate::trial::{Ending, Invocation};
 use crate::value::{Bytes, Nanoseconds, Value};
 use crate::workload::Executable;
 use crate::workload::template::Names;
+use crate::workload::written::unsupported;
+use half::{bf16, f16};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -24,6 +28,54 @@ const CUDA: &str = include_str!("../../../kernels/transport/transport.cu");
 /// What is summed for every place of every energy, in the account's order.
 const KINDS: usize = 3;
 
+impl Settings {
+    /// Stored weight of a unit of weight.
+    fn unit(&self) -> f32 {
+        match self.precision {
+            Precision::F16Scaled => SCALE,
+            _ => 1.0,
+        }
+    }
+
+    /// Bytes of a cell.
+    fn width(&self) -> usize {
+        match self.precision {
+            Precision::F32 => 4,
+            _ => 2,
+        }
+    }
+
+    fn stored(&self, weight: f32) -> Vec<u8> {
+        let value = weight * self.unit();
+        match self.precision {
+            Precision::F32 => value.to_le_bytes().to_vec(),
+            Precision::F16Storage | Precision::F16Scaled => {
+                f16::from_f32(value).to_le_bytes().to_vec()
+            }
+            Precision::Bf16Storage => bf16::from_f32(value).to_le_bytes().to_vec(),
+        }
+    }
+
+    fn weight(&self, stored: &[u8]) -> f64 {
+        let value = match (self.precision, stored) {
+            (Precision::F32, &[a, b, c, d]) => f32::from_le_bytes([a, b, c, d]),
+            (Precision::Bf16Storage, &[a, b]) => bf16::from_le_bytes([a, b]).to_f32(),
+            (_, &[a, b]) => f16::from_le_bytes([a, b]).to_f32(),
+            _ => f32::NAN,
+        };
+        f64::from(value / self.unit())
+    }
+
+    /// Where a cell is in its array; `cell` counts the places.
+    fn index(&self, grid: &Grid, energy: usize, angle: usize, cell: usize) -> usize {
+        match self.order {
+            CellOrder::EnergyAnglePlace => (energy * grid.angles + angle) * grid.places() + cell,
+            CellOrder::EnergyPlaceAngle => (energy * grid.places() + cell) * grid.angles + angle,
+            CellOrder::PlaceEnergyAngle => (cell * grid.energies + energy) * grid.angles + angle,
+        }
+    }
+}
+
 /// The constants of the kernels; see the comment at their top.
 fn constants(tables: &Tables, settings: &Settings, language: Language) -> Vec<(String, Value)> {
     let Grid {
@@ -32,28 +84,59 @@ fn constants(tables: &Tables, settings: &Settings, language: Language) -> Vec<(S
         angles,
         energies,
     } = tables.grid;
+    let whole = |n: usize| Value::Int(n as i64);
+    let form = &settings.form;
     let sideways = tables.shifts.iter().map(|s| (s.ix + 1).max(-s.ix).max(0));
     let down = tables.shifts.iter().map(|s| s.iz + 1);
-    let whole = [
-        ("energies", energies),
-        ("angles", angles),
-        ("nz", nz),
-        ("nx", nx),
-        ("taps", longest(tables)),
-        ("rim_z", down.max().unwrap_or(1) as usize),
-        ("rim_x", sideways.max().unwrap_or(1) as usize),
-        ("group_x", settings.grouping.x),
-        ("group_z", settings.grouping.z),
+    let cutoff = form.cutoff * tables.weight * f64::from(settings.unit());
+    let mut all = vec![
+        ("energies", whole(energies)),
+        ("angles", whole(angles)),
+        ("nz", whole(nz)),
+        ("nx", whole(nx)),
+        ("taps", whole(longest(tables))),
+        ("rim_z", whole(down.max().unwrap_or(1) as usize)),
+        ("rim_x", whole(sideways.max().unwrap_or(1) as usize)),
+        ("group_x", whole(settings.grouping.x)),
+        ("group_z", whole(settings.grouping.z)),
+        ("band", whole(form.energy_block)),
+        ("layout", whole(settings.order as usize)),
+        ("has_extents", Value::Bool(form.trims())),
+        (
+            "trims_rows",
+            Value::Bool(matches!(form.sparse, Sparse::Rows | Sparse::Box)),
+        ),
+        ("trims_angles", Value::Bool(form.sparse == Sparse::Box)),
     ];
-    let named = |(name, value): (&str, usize)| {
+    all.extend(match language {
+        Language::Wgsl => [
+            ("cutoff", Value::Text(format!("{cutoff:e}"))),
+            (
+                "number",
+                Value::Text(if settings.width() == 2 { "f16" } else { "f32" }.into()),
+            ),
+        ],
+        Language::Cuda => [
+            ("cutoff", Value::Text(format!("{cutoff:.9e}f"))),
+            (
+                "storage",
+                Value::Int(match settings.precision {
+                    Precision::F32 => 32,
+                    Precision::F16Storage | Precision::F16Scaled => 16,
+                    Precision::Bf16Storage => 17,
+                }),
+            ),
+        ],
+    });
+    let named = |(name, value): (&str, Value)| {
         let name = match language {
             Language::Wgsl => name.to_owned(),
             // Macros in small letters would be found in the headers.
             Language::Cuda => name.to_uppercase(),
         };
-        (name, Value::Int(value as i64))
+        (name, value)
     };
-    whole.map(named).to_vec()
+    all.into_iter().map(named).collect()
 }
 
 fn longest(tables: &Tables) -> usize {
@@ -81,7 +164,7 @@ fn numbers(tables: &Tables) -> Vec<f32> {
     all
 }
 
-fn indices(tables: &Tables) -> Vec<i32> {
+fn indices(tables: &Tables, form: &Form) -> Vec<i32> {
     let energies = tables.grid.energies;
     let mut sources = [vec![-1; energies], vec![-1; energies]];
     let mut ends = vec![-1; energies];
@@ -97,20 +180,32 @@ fn indices(tables: &Tables) -> Vec<i32> {
     all.extend(tables.shifts.iter().map(|s| s.iz));
     all.extend(sources.concat());
     all.extend(ends);
+    for extent in extent::first(tables, form.sparse) {
+        let (rows, angles) = (extent.rows, extent.angles);
+        all.extend([rows.0, rows.1, angles.0, angles.1].map(|n| n as i32));
+    }
     all
 }
 
-/// The entry points of one configuration.
-struct Kernels {
-    begin: Kernel,
-    clear: Option<Kernel>,
-    scatter: Kernel,
-    stream: Option<Kernel>,
-    energy: Kernel,
+/// The entry points of one configuration, each where it is used.
+pub(super) struct Kernels {
+    pub(super) begin: Kernel,
+    /// Scattering alone: also the second time with splitting=strang.
+    pub(super) scatter: Option<Kernel>,
+    pub(super) theta_stream: Option<Kernel>,
+    pub(super) stream: Option<Kernel>,
+    pub(super) energy: Kernel,
+    pub(super) clear: Option<Kernel>,
+    pub(super) trim: Option<Kernel>,
 }
 
 impl Kernels {
     fn new(gpu: &dyn Gpu, tables: &Tables, settings: &Settings) -> Result<Kernels, Ending> {
+        if (settings.precision, gpu.language()) == (Precision::Bf16Storage, Language::Wgsl) {
+            return Err(unsupported(
+                "WGSL has no bfloat16, and no thread has both cells of a word: f16_scaled, or CUDA",
+            ));
+        }
         let values = constants(tables, settings, gpu.language());
         let (macros, name, text) = match gpu.language() {
             Language::Cuda => (values, "transport.cu", CUDA.to_owned()),
@@ -126,44 +221,80 @@ impl Kernels {
         };
         let [x, z] = [settings.grouping.x, settings.grouping.z]
             .map(|n| u32::try_from(n).unwrap_or(u32::MAX));
-        let compile = |entry: &str| {
+        let with_block = |entry: &str, block: [u32; 3]| {
             gpu.compile(&Source {
                 name,
                 text: &text,
                 entry,
                 constants: &macros,
-                block: Some([x, z, 1]),
+                block: Some(block),
                 shared_memory: 0,
                 options: &[],
             })
         };
+        let compile = |entry: &str| with_block(entry, [x, z, 1]);
+        let optional = |is_used: bool, entry: &str| is_used.then(|| compile(entry)).transpose();
         let form = &settings.form;
-        let is_fused = form.fusion == Fusion::StreamEnergy;
         let stream = match form.streaming {
             Direction::Gather => "stream_gather",
             Direction::Scatter => "stream_scatter",
         };
-        let energy = match form.energy {
-            _ if is_fused => "stream_energy",
-            Direction::Gather => "energy_gather",
-            Direction::Scatter => "energy_scatter",
+        let energy = match (form.fusion, form.energy) {
+            (Fusion::All, _) => "all_energies",
+            (Fusion::StreamEnergy, _) => "stream_energy",
+            (_, Direction::Gather) => "energy_gather",
+            (_, Direction::Scatter) => "energy_scatter",
         };
-        let clears = !is_fused && [form.streaming, form.energy].contains(&Direction::Scatter);
+        let scatters_first = matches!(form.fusion, Fusion::None | Fusion::StreamEnergy);
         Ok(Kernels {
             begin: compile("begin")?,
-            clear: clears.then(|| compile("clear")).transpose()?,
-            scatter: compile("scatter")?,
-            stream: (!is_fused).then(|| compile(stream)).transpose()?,
+            scatter: optional(scatters_first || tables.is_strang, "scatter")?,
+            theta_stream: optional(form.fusion == Fusion::ThetaStream, "theta_stream")?,
+            stream: optional(form.fusion == Fusion::None, stream)?,
             energy: compile(energy)?,
+            clear: optional(
+                stream == "stream_scatter" || energy == "energy_scatter",
+                "clear",
+            )?,
+            trim: form
+                .trims()
+                .then(|| with_block("trim", [TRIMMERS, 1, 1]))
+                .transpose()?,
         })
     }
 
+    fn all(&self) -> impl Iterator<Item = &Kernel> {
+        let Kernels {
+            begin,
+            scatter,
+            theta_stream,
+            stream,
+            energy,
+            clear,
+            trim,
+        } = self;
+        let some = [scatter, theta_stream, stream, clear, trim];
+        [begin, energy]
+            .into_iter()
+            .chain(some.into_iter().flatten())
+    }
+
+    /// The one that scatters, the largest of a step.
+    fn main(&self) -> &Kernel {
+        let scatters = [&self.theta_stream, &self.scatter]
+            .into_iter()
+            .flatten()
+            .next();
+        scatters.unwrap_or(&self.energy)
+    }
+
     fn compile_time(&self) -> Nanoseconds {
-        let some = [&self.clear, &self.stream].into_iter().flatten();
-        let all = some.chain([&self.begin, &self.scatter, &self.energy]);
-        Nanoseconds(all.map(|kernel| kernel.compile_time().0).sum())
+        Nanoseconds(self.all().map(|kernel| kernel.compile_time().0).sum())
     }
 }
+
+/// Threads of a group that trims an energy's plane.
+const TRIMMERS: u32 = 64;
 
 /// Compiles what `prepare` will ask for.
 pub(super) fn compile(gpu: &dyn Gpu, beam: &Beam, settings: &Settings) {
@@ -172,143 +303,100 @@ pub(super) fn compile(gpu: &dyn Gpu, beam: &Beam, settings: &Settings) {
 }
 
 /// Device memory.
-struct Memory {
-    gpu: Arc<dyn Gpu>,
+pub(super) struct Memory {
+    pub(super) gpu: Arc<dyn Gpu>,
     /// The beam, then the two arrays that the operators read and write.
-    start: Buffer,
-    arrays: [Buffer; 2],
-    numbers: Buffer,
-    indices: Buffer,
-    account: Buffer,
-    cells: usize,
-    /// f64 in CUDA, pairs of f32 in WGSL: eight bytes each.
-    sums: usize,
+    pub(super) start: Buffer,
+    pub(super) arrays: [Buffer; 2],
+    pub(super) numbers: Buffer,
+    pub(super) indices: Buffer,
+    pub(super) account: Buffer,
+    pub(super) extents: Buffer,
+    /// Bytes of an array, of the account and of both halves of the extents.
+    sizes: [usize; 3],
 }
 
+/// Sums of the account beside those of places: cut, and cells visited.
+const BY_ENERGY: usize = 2;
+
 impl Memory {
-    fn new(gpu: &Arc<dyn Gpu>, tables: &Tables) -> Result<Memory, Ending> {
+    fn new(gpu: &Arc<dyn Gpu>, tables: &Tables, settings: &Settings) -> Result<Memory, Ending> {
         let grid = tables.grid;
-        let (cells, sums) = (grid.cells(), KINDS * grid.energies * grid.places());
+        // f64 in CUDA, pairs of f32 in WGSL: eight bytes each.
+        let sums = grid.energies * (KINDS * grid.places() + BY_ENERGY);
+        let sizes = [
+            grid.cells() * settings.width(),
+            8 * sums,
+            2 * grid.energies * size_of::<[i32; 4]>(),
+        ];
         let filled = |name: &str, bytes: Vec<u8>| -> Result<Buffer, Ending> {
             let buffer = gpu.allocate(name, bytes.len() as u64)?;
             gpu.upload(&buffer, &bytes)?;
             Ok(buffer)
         };
-        let mut start = vec![0.0_f32; cells];
+        let mut start = vec![0; sizes[0]];
         for entry in &tables.entries {
-            let slab = entry.energy * grid.angles + entry.angle;
-            start[(slab * grid.nz + entry.z) * grid.nx + entry.x] = entry.weight as f32;
+            let cell = entry.z * grid.nx + entry.x;
+            let at = settings.index(&grid, entry.energy, entry.angle, cell) * settings.width();
+            let stored = settings.stored(entry.weight as f32);
+            start[at..at + stored.len()].copy_from_slice(&stored);
         }
-        let bytes = |values: &[f32]| values.iter().flat_map(|v| v.to_le_bytes()).collect();
-        let array = || gpu.allocate("phase space", 4 * cells as u64);
+        let numbers = numbers(tables)
+            .iter()
+            .flat_map(|v| v.to_le_bytes())
+            .collect();
+        let indices = indices(tables, &settings.form);
+        let indices = indices.iter().flat_map(|v| v.to_le_bytes()).collect();
+        let array = || gpu.allocate("phase space", sizes[0] as u64);
         Ok(Memory {
-            start: filled("beam", bytes(&start))?,
+            start: filled("beam", start)?,
             arrays: [array()?, array()?],
-            numbers: filled("numbers", bytes(&numbers(tables)))?,
-            indices: filled(
-                "indices",
-                indices(tables)
-                    .iter()
-                    .flat_map(|v| v.to_le_bytes())
-                    .collect(),
-            )?,
-            account: gpu.allocate("account", 8 * sums as u64)?,
+            numbers: filled("numbers", numbers)?,
+            indices: filled("indices", indices)?,
+            account: gpu.allocate("account", sizes[1] as u64)?,
+            extents: gpu.allocate("extents", sizes[2] as u64)?,
             gpu: gpu.clone(),
-            cells,
-            sums,
+            sizes,
         })
     }
 
     /// Overwrites what a run must write before it reads it.
     fn poison(&self) {
-        let sizes = [4 * self.cells, 4 * self.cells, 8 * self.sums];
-        let buffers = self.arrays.iter().chain([&self.account]);
-        for (buffer, size) in buffers.zip(sizes) {
-            // A NaN. What is wrong with the device shows at the run that follows.
-            let _ = self.gpu.upload(buffer, &vec![0xFF; size]);
+        let [array, account, extents] = self.sizes;
+        for (buffer, size, pattern) in [
+            (&self.arrays[0], array, 0xFF),
+            (&self.arrays[1], array, 0xFF),
+            (&self.account, account, 0xFF),
+            // An extent without rows, since one from nowhere to everywhere would be read.
+            (&self.extents, extents, 0),
+        ] {
+            // NaNs. What is wrong with the device shows at the run that follows.
+            let _ = self.gpu.upload(buffer, &vec![pattern; size]);
         }
     }
-}
 
-/// Energies of which a launch has threads, and of which it reads.
-struct Window {
-    launched: Range<usize>,
-    read: Range<usize>,
-    leaks: bool,
-}
-
-impl Window {
-    fn bytes(&self) -> Vec<u8> {
-        let words = [
-            self.launched.start,
-            self.launched.len(),
-            self.read.start,
-            self.read.end,
-            usize::from(self.leaks),
-            0,
-            0,
-            0,
-        ];
-        let word = |n: &usize| (*n as u32).to_le_bytes();
-        words.iter().flat_map(word).collect()
-    }
-}
-
-/// Steps of an invocation as they are put together.
-struct Launches<'a> {
-    memory: &'a Memory,
-    grid: Grid,
-    groups: [usize; 2],
-    /// By their bytes: most launches share theirs.
-    windows: Vec<(Vec<u8>, Buffer)>,
-    steps: Vec<Step>,
-    /// Cells that launches with threads of their own have.
-    visited: usize,
-}
-
-impl Launches<'_> {
-    fn window(&mut self, window: &Window) -> Result<Buffer, Ending> {
-        let bytes = window.bytes();
-        if let Some((_, buffer)) = self.windows.iter().find(|(known, _)| *known == bytes) {
-            return Ok(buffer.clone());
-        }
-        let buffer = self.memory.gpu.allocate("window", bytes.len() as u64)?;
-        self.memory.gpu.upload(&buffer, &bytes)?;
-        self.windows.push((bytes, buffer.clone()));
-        Ok(buffer)
+    /// The account by kind: places of every energy, then the energies.
+    fn account(&self) -> Result<Vec<f64>, Ending> {
+        let bytes = self.gpu.download(&self.account, self.sizes[1] as u64)?;
+        let single = |b: &[u8]| f64::from(f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+        let sum = |b: &[u8]| match self.gpu.language() {
+            Language::Cuda => f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]),
+            // What the second number says is missing from the first.
+            Language::Wgsl => single(b) - single(&b[4..]),
+        };
+        Ok(bytes.chunks_exact(8).map(sum).collect())
     }
 
-    fn launch(
-        &mut self,
-        stage: usize,
-        kernel: &Kernel,
-        window: &Window,
-        from: &Buffer,
-        to: &Buffer,
-    ) -> Result<(), Ending> {
-        let Memory {
-            numbers,
-            indices,
-            account,
-            ..
-        } = self.memory;
-        let arguments = [&self.window(window)?, from, to, numbers, indices, account]
-            .map(|buffer| Passed::Buffer(buffer.clone()));
-        let grid = [
-            self.grid.nx.div_ceil(self.groups[0]),
-            self.grid.nz.div_ceil(self.groups[1]),
-            window.launched.len(),
-        ];
-        self.visited += window.launched.len() * self.grid.angles * self.grid.places();
-        self.steps.push(Step {
-            stage: Some(stage),
-            action: Action::Launch {
-                kernel: kernel.clone(),
-                grid: grid.map(|n| u32::try_from(n).unwrap_or(u32::MAX)),
-                arguments: arguments.to_vec(),
-            },
-        });
-        Ok(())
+    /// The extents that one half holds.
+    fn extents(&self, half: usize) -> Result<Vec<Extent>, Ending> {
+        let bytes = self.gpu.download(&self.extents, self.sizes[2] as u64)?;
+        let word = |b: &[u8]| i32::from_le_bytes([b[0], b[1], b[2], b[3]]).max(0) as usize;
+        let extent = |b: &[u8]| Extent {
+            rows: (word(b), word(&b[4..])),
+            angles: (word(&b[8..]), word(&b[12..])),
+        };
+        let all: Vec<Extent> = bytes.chunks_exact(16).map(extent).collect();
+        Ok(all[half * all.len() / 2..(half + 1) * all.len() / 2].to_vec())
     }
 }
 
@@ -320,112 +408,22 @@ pub(super) fn prepare(
     let own = problem.on(settings.grid);
     let tables = Tables::new(&own, &settings.physics);
     let kernels = Kernels::new(&**gpu, &tables, settings)?;
-    let memory = Memory::new(gpu, &tables)?;
-    let energies = tables.grid.energies;
-    let is_dense = settings.form.sparse == Sparse::None;
-    let mut launches = Launches {
-        memory: &memory,
-        grid: tables.grid,
-        groups: [settings.grouping.x, settings.grouping.z],
-        windows: vec![],
-        steps: vec![],
-        visited: 0,
-    };
-    let [mut current, mut other] = memory.arrays.clone();
-    let everything = Window {
-        launched: 0..energies,
-        read: 0..energies,
-        leaks: false,
-    };
-    launches.launch(BEAM, &kernels.begin, &everything, &memory.start, &current)?;
-    launches.visited = 0;
-    let held = tables.entries.iter().map(|e| e.energy);
-    let mut window = match is_dense {
-        true => 0..energies,
-        false => held.clone().min().unwrap_or(0)..held.max().map_or(0, |e| e + 1),
-    };
-    for _ in 0..own.steps {
-        if window.is_empty() {
-            break;
-        }
-        let ends = if is_dense {
-            0..energies
-        } else {
-            tables.ends(&window)
-        };
-        let own_energies = |leaks: bool| Window {
-            launched: window.clone(),
-            read: window.clone(),
-            leaks,
-        };
-        let around = match ends.is_empty() {
-            true => window.clone(),
-            false => ends.start.min(window.start)..ends.end.max(window.end),
-        };
-        let arriving = Window {
-            launched: around.clone(),
-            read: window.clone(),
-            leaks: false,
-        };
-        launches.launch(
-            SCATTERING,
-            &kernels.scatter,
-            &own_energies(true),
-            &current,
-            &other,
-        )?;
-        match &kernels.stream {
-            Some(stream) => {
-                let scatters = |direction| direction == Direction::Scatter;
-                if let Some(clear) = kernels
-                    .clear
-                    .as_ref()
-                    .filter(|_| scatters(settings.form.streaming))
-                {
-                    launches.launch(STREAMING, clear, &own_energies(false), &other, &current)?;
-                }
-                launches.launch(STREAMING, stream, &own_energies(false), &other, &current)?;
-                if let Some(clear) = kernels
-                    .clear
-                    .as_ref()
-                    .filter(|_| scatters(settings.form.energy))
-                {
-                    launches.launch(ENERGY, clear, &arriving, &current, &other)?;
-                }
-                launches.launch(ENERGY, &kernels.energy, &arriving, &current, &other)?;
-                (current, other) = (other, current);
-            }
-            None => launches.launch(FUSED, &kernels.energy, &arriving, &other, &current)?,
-        }
-        window = ends;
-        if tables.is_strang && !window.is_empty() {
-            let again = Window {
-                launched: window.clone(),
-                read: window.clone(),
-                leaks: false,
-            };
-            launches.launch(SCATTERING, &kernels.scatter, &again, &current, &other)?;
-            (current, other) = (other, current);
-        }
-    }
-    let (steps, visited) = (launches.steps, launches.visited);
-    let recording = gpu.record(&steps)?;
-    let mut attributes = gpu.attributes(&kernels.scatter);
-    attributes.push(("cells_visited".into(), visited as f64));
-    attributes.push((
-        "cells_dense".into(),
-        own.steps as f64 * own.grid.cells() as f64,
-    ));
+    let memory = Memory::new(gpu, &tables, settings)?;
+    let march = Launches::of(&memory, &kernels, &tables, settings, own.steps)?;
+    let recording = gpu.record(&march.steps)?;
     Ok(Box::new(Prepared {
         peak: gpu.take_peak(),
         problem: problem.clone(),
-        own,
-        tables,
-        last: current,
-        held: window,
+        settings: settings.clone(),
+        last: march.current,
+        half: march.half,
+        held: march.held,
+        visited: march.visited,
         recording,
         build_time: kernels.compile_time(),
-        attributes,
+        attributes: gpu.attributes(kernels.main()),
+        own,
+        tables,
         memory,
     }))
 }
@@ -434,10 +432,14 @@ struct Prepared {
     problem: Arc<Beam>,
     own: Beam,
     tables: Tables,
+    settings: Settings,
     memory: Memory,
-    /// What holds the phase space after the last step, and which energies.
+    /// What holds the phase space after the last step, and which energies of it; which half of the extents says where.
     last: Buffer,
     held: Range<usize>,
+    half: usize,
+    /// Cells of the energies that the launches of all steps had.
+    visited: usize,
     recording: Box<dyn Recording>,
     peak: Bytes,
     build_time: Nanoseconds,
@@ -445,47 +447,74 @@ struct Prepared {
 }
 
 impl Prepared {
-    fn outcome(&self) -> Result<Outcome, Ending> {
-        let Memory {
-            gpu,
-            account,
-            cells,
-            sums,
-            ..
-        } = &self.memory;
-        let grid = self.tables.grid;
-        let plane = grid.angles * grid.places();
-        let bytes = gpu.download(&self.last, 4 * *cells as u64)?;
+    /// Weight of an energy that still moves.
+    fn remaining(&self) -> Result<Vec<f64>, Ending> {
+        let (grid, settings, memory) = (self.tables.grid, &self.settings, &self.memory);
+        let bytes = memory.gpu.download(&self.last, memory.sizes[0] as u64)?;
+        let whole = Extent {
+            rows: (0, grid.nz),
+            angles: (0, grid.angles),
+        };
+        let extents = match settings.form.trims() {
+            true => memory.extents(self.half)?,
+            false => vec![whole; grid.energies],
+        };
+        let width = settings.width();
+        let of_energy = |e: usize| {
+            let extent = extents[e];
+            let mut sum = 0.0;
+            for t in extent.angles() {
+                for cell in extent.rows.0 * grid.nx..extent.rows.1 * grid.nx {
+                    let at = settings.index(&grid, e, t, cell) * width;
+                    sum += settings.weight(&bytes[at..at + width]);
+                }
+            }
+            sum
+        };
         let weight = |e: usize| {
-            let values = bytes[4 * e * plane..4 * (e + 1) * plane].chunks_exact(4);
-            let value = |b: &[u8]| f64::from(f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
-            values.map(value).sum::<f64>()
+            if self.held.contains(&e) {
+                of_energy(e)
+            } else {
+                0.0
+            }
         };
-        let remaining = (0..grid.energies).map(|e| match self.held.contains(&e) {
-            true => weight(e),
-            false => 0.0,
-        });
-        let bytes = gpu.download(account, 8 * *sums as u64)?;
-        let single = |b: &[u8]| f64::from(f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
-        let sum = |b: &[u8]| match gpu.language() {
-            Language::Cuda => f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]),
-            // What the second number says is missing from the first.
-            Language::Wgsl => single(b) - single(&b[4..]),
-        };
-        let all: Vec<f64> = bytes.chunks_exact(8).map(sum).collect();
+        Ok((0..grid.energies).map(weight).collect())
+    }
+
+    fn outcome(&self) -> Result<Outcome, Ending> {
+        let grid = self.tables.grid;
+        let unit = f64::from(self.settings.unit());
+        let all: Vec<f64> = self.memory.account()?.iter().map(|v| v / unit).collect();
         let size = grid.energies * grid.places();
         let by_energy = |kind: usize| {
             let kind = &all[kind * size..(kind + 1) * size];
             kind.chunks_exact(grid.places())
                 .map(|places| places.iter().sum::<f64>())
         };
+        let cut = &all[KINDS * size..][..grid.energies];
+        let lost = by_energy(1).zip(by_energy(2)).zip(cut);
         Ok(Account {
-            remaining: remaining.collect(),
-            gone: by_energy(1).zip(by_energy(2)).map(|(a, b)| a + b).collect(),
+            remaining: self.remaining()?,
+            // What is trimmed has lost its energy already.
+            gone: lost
+                .map(|((escaped, leaked), cut)| escaped + leaked + cut)
+                .collect(),
             cut: vec![0.0; grid.energies],
             arrived: all[..size].to_vec(),
         }
         .outcome(&self.tables))
+    }
+
+    fn visited(&self) -> Result<f64, Ending> {
+        match self.settings.form.trims() {
+            false => Ok(self.visited as f64),
+            true => {
+                let account = self.memory.account()?;
+                Ok(account[account.len() - self.tables.grid.energies..]
+                    .iter()
+                    .sum())
+            }
+        }
     }
 }
 
@@ -522,8 +551,15 @@ impl Executable for Prepared {
         Some(self.build_time)
     }
 
+    /// Of the kernel that scatters; and executed beside dense work: what the active window saves.
     fn attributes(&self) -> Vec<(String, f64)> {
-        self.attributes.clone()
+        let mut all = self.attributes.clone();
+        if let Ok(visited) = self.visited() {
+            all.push(("cells_visited".into(), visited));
+        }
+        let dense = self.own.steps as f64 * self.own.grid.cells() as f64;
+        all.push(("cells_dense".into(), dense));
+        all
     }
 
     fn device_peak(&self) -> Bytes {

@@ -4,8 +4,8 @@
     unsafe_code,
     reason = "tasks write disjoint planes of arrays that all of them read"
 )]
-use super::extent::Extent;
-use super::form::{Direction, Form, Fusion, Parallel, Sparse};
+use super::extent::{self, Extent};
+use super::form::{Direction, Form, Fusion, Parallel};
 use super::job::{Job, Scratch};
 use super::lanes::Stored;
 use super::memory::Memory;
@@ -155,7 +155,6 @@ impl<S: Stored> March<S> {
     /// An empty ledger, and the beam in the first row.
     pub(super) fn begin(&mut self) {
         let (layout, grid) = (self.tables.layout, self.tables.grid);
-        let whole = self.whole();
         self.current = 0;
         for account in [
             &mut self.ledger.arrived,
@@ -166,27 +165,8 @@ impl<S: Stored> March<S> {
             account.as_mut_slice().fill(0.0);
         }
         self.ledger.cells.as_mut_slice().fill(0);
-        let first = if self.form.sparse == Sparse::None {
-            whole
-        } else {
-            Extent::EMPTY
-        };
         let extents = self.extents[0].as_mut_slice();
-        extents.fill(first);
-        for entry in &self.tables.entries {
-            let cell = Extent {
-                angles: (entry.angle, entry.angle + 1),
-                rows: (entry.z, entry.z + 1),
-            };
-            extents[entry.energy] = match self.form.sparse {
-                Sparse::None | Sparse::Planes => whole,
-                Sparse::Rows => Extent {
-                    angles: whole.angles,
-                    ..extents[entry.energy].around(&cell)
-                },
-                Sparse::Box => extents[entry.energy].around(&cell),
-            };
-        }
+        extents.copy_from_slice(&extent::first(&self.tables, self.form.sparse));
         let values = self.arrays[0].as_mut_slice();
         for (e, extent) in extents.iter().enumerate().take(grid.energies) {
             for t in extent.angles() {

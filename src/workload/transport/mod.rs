@@ -1,5 +1,6 @@
 //! Transport of protons through water in a phase space of place, angle and energy, as three operators one after the other: scattering,
 //! streaming, loss of energy (WORKLOADS §3). Every step that its authors tuned is a parameter here.
+mod angular;
 mod beam;
 mod exact;
 mod extent;
@@ -11,6 +12,7 @@ mod host;
 mod job;
 mod judge;
 mod lanes;
+mod launches;
 mod ledger;
 mod march;
 mod memory;
@@ -32,8 +34,9 @@ use crate::plan::Declaration;
 use crate::space::Configuration;
 use crate::trial::{Ending, Work};
 use crate::workload::instructions::{InstructionSet, available};
+use angular::Angular;
 use beam::Beam;
-use form::{Direction, Form, Fusion, Parallel, Sparse};
+use form::{CellOrder, Direction, Form, Fusion, Parallel, Sparse};
 use half::{bf16, f16};
 use host::Host;
 use march::March;
@@ -120,6 +123,10 @@ impl Workload for Transport {
         let own = self.beam.on(settings.grid);
         let tables = Tables::new(&own, &settings.physics);
         let form = &settings.form;
+        if settings.order != CellOrder::EnergyAnglePlace {
+            let angular = Angular::new(&self.beam, own, tables, form, settings.order)?;
+            return Ok(Box::new(angular));
+        }
         Ok(match settings.precision {
             Precision::F32 => Box::new(Host::<f32>::new(&self.beam, own, tables, form, 1.0)?),
             Precision::F16Storage => {

@@ -1,8 +1,8 @@
 //! Every combination of parameters that no kernel implements, with the reason. What is refused here is never silently the same
 //! code (WORKLOADS §0.6).
 use super::beam::Beam;
-use super::form::{Direction, Fusion, Parallel, Sparse};
-use super::settings::{PLAIN, Precision, Settings};
+use super::form::{CellOrder, Direction, Fusion, Parallel, Sparse};
+use super::settings::{BAND, PLAIN, Precision, Settings};
 
 /// Times 2^15 it is the largest half; all of a beam may be in one cell.
 const HEAVIEST: f64 = 1.99;
@@ -26,6 +26,17 @@ impl Settings {
                 "a fused pass ends energies in its own order; energy=gather is written for fusion=none and theta_stream",
             );
         }
+        if self.form.sparse == Sparse::None && self.form.cutoff > 0.0 {
+            return no("no-op: cutoff is what the active window leaves out; sparse=none has none");
+        }
+        let weight = |values: &Vec<f32>| values.iter().map(|v| f64::from(*v)).sum::<f64>();
+        if self.precision == Precision::F16Scaled
+            && beam.external.as_ref().map_or(1.0, weight) > HEAVIEST
+        {
+            return no(
+                "precision=f16_scaled has room for a beam of weight 1; divide problem.psi0 by its sum",
+            );
+        }
         None
     }
 
@@ -37,17 +48,29 @@ impl Settings {
         if self.grouping != PLAIN {
             return no("group_x and group_z are a GPU's: a processor has z_tile and theta_block");
         }
-        let weight = |values: &Vec<f32>| values.iter().map(|v| f64::from(*v)).sum::<f64>();
-        if self.precision == Precision::F16Scaled
-            && beam.external.as_ref().map_or(1.0, weight) > HEAVIEST
-        {
-            return no(
-                "precision=f16_scaled has room for a beam of weight 1; divide problem.psi0 by its sum",
-            );
-        }
         let form = &self.form;
-        if form.sparse == Sparse::None && form.cutoff > 0.0 {
-            return no("no-op: cutoff is what the active window leaves out; sparse=none has none");
+        if self.order != CellOrder::EnergyAnglePlace {
+            let is_written = (form.fusion, form.streaming, form.energy, form.sparse)
+                == (
+                    Fusion::None,
+                    Direction::Gather,
+                    Direction::Gather,
+                    Sparse::None,
+                )
+                && self.precision == Precision::F32
+                && form.parallel == Parallel::Threads;
+            if !is_written {
+                return no(
+                    "an order with angles next to each other is written for separate operators over every cell: fusion=none, streaming=gather, energy=gather, sparse=none, precision=f32, parallel=threads",
+                );
+            }
+            if (form.tile, form.angle_block, form.energy_block) != (usize::MAX, 4, BAND)
+                || form.prefetches
+            {
+                return no(
+                    "no-op: with this layout vectors go along the angles; z_tile, theta_block, energy_block and prefetch are the other's",
+                );
+            }
         }
         if matches!(form.sparse, Sparse::Rows | Sparse::Box)
             && matches!(form.fusion, Fusion::None | Fusion::StreamEnergy)
@@ -83,26 +106,27 @@ impl Settings {
             return Some(reason);
         }
         let form = &self.form;
-        if self.precision != Precision::F32 {
-            return no("cells in half precision are written for processors: precision=f32");
-        }
-        if form.fusion == Fusion::ThetaStream || form.fusion == Fusion::All {
+        let scatters = |direction, is_own_kernel| direction == Direction::Scatter && is_own_kernel;
+        let adds = scatters(form.streaming, form.fusion == Fusion::None)
+            || scatters(
+                form.energy,
+                matches!(form.fusion, Fusion::None | Fusion::ThetaStream),
+            );
+        if self.precision != Precision::F32 && adds {
             return no(
-                "a GPU's group has no room for all angles of its places: fusion=none or stream_energy",
+                "threads add to the same cell, and halves have no atomic addition: streaming=gather with energy=gather, or a fused pass",
             );
         }
-        if form.fusion == Fusion::StreamEnergy && form.streaming == Direction::Scatter {
-            return no("fusion=stream_energy sums what arrives in registers: streaming=gather");
+        if form.fusion != Fusion::None && form.streaming == Direction::Scatter {
+            return no("a fused pass sums what arrives in registers: streaming=gather");
         }
-        if form.cutoff > 0.0 || matches!(form.sparse, Sparse::Rows | Sparse::Box) {
+        if (form.tile, form.angle_block) != (usize::MAX, 4) {
             return no(
-                "a GPU's window is what the beam can have reached, known before it runs: sparse=planes, cutoff=0",
+                "z_tile and theta_block are a processor's: a GPU has group_x, group_z and energy_block",
             );
         }
-        if (form.tile, form.angle_block, form.energy_block) != (usize::MAX, 4, 8) {
-            return no(
-                "z_tile, theta_block and energy_block are a processor's: a GPU has group_x and group_z",
-            );
+        if form.energy_block != BAND && form.fusion != Fusion::All {
+            return no("no-op: energy_block is what a group takes from all operators: fusion=all");
         }
         if form.prefetches {
             return no(

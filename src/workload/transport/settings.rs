@@ -1,6 +1,6 @@
 //! A configuration as the operators read it.
 use super::beam::{Beam, Grid};
-use super::form::{Direction, Form, Fusion, Parallel, Sparse};
+use super::form::{CellOrder, Direction, Form, Fusion, Parallel, Sparse};
 use super::physics::Deflection;
 use super::tables::Physics;
 use crate::plan::Declaration;
@@ -8,6 +8,7 @@ use crate::space::{Configuration, Parameter};
 use crate::trial::Ending;
 use crate::value::Value;
 use crate::workload::instructions::{InstructionSet, SETS, available};
+use crate::workload::written::{Chosen, names, numbers, unsupported};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Precision {
@@ -36,12 +37,16 @@ pub(super) struct Grouping {
 /// What a plan means that does not say.
 pub(super) const PLAIN: Grouping = Grouping { x: 32, z: 4 };
 
+/// Energies of a task, or of a GPU's group, where a plan does not say.
+pub(super) const BAND: usize = 8;
+
 /// Values that `prepare` accepted.
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     pub(super) precision: Precision,
     pub(super) grid: Grid,
     pub(super) physics: Physics,
+    pub(super) order: CellOrder,
     pub(super) form: Form,
     pub(super) grouping: Grouping,
 }
@@ -51,6 +56,11 @@ const FUSIONS: &[(&str, Fusion)] = &[
     ("theta_stream", Fusion::ThetaStream),
     ("stream_energy", Fusion::StreamEnergy),
     ("all", Fusion::All),
+];
+const ORDERS: &[(&str, CellOrder)] = &[
+    ("energy_angle_place", CellOrder::EnergyAnglePlace),
+    ("energy_place_angle", CellOrder::EnergyPlaceAngle),
+    ("place_energy_angle", CellOrder::PlaceEnergyAngle),
 ];
 const PRECISIONS: &[(&str, Precision)] = &[
     ("f32", Precision::F32),
@@ -122,17 +132,6 @@ impl Reduction {
 /// What a plan may say. The first value of each parameter is the published plan's baseline: three operators, one after the other,
 /// on one core.
 pub(super) fn declaration() -> Declaration {
-    fn names<T>(name: &str, values: &[(&str, T)]) -> Parameter {
-        let text = |(n, _): &(&str, T)| Value::Text((*n).into());
-        Parameter {
-            name: name.into(),
-            values: values.iter().map(text).collect(),
-        }
-    }
-    let numbers = |name: &str, values: &[i64]| Parameter {
-        name: name.into(),
-        values: values.iter().map(|v| Value::Int(*v)).collect(),
-    };
     let cutoff = Parameter {
         name: "cutoff".into(),
         values: [0.0, 1e-15, 1e-12, 1e-9].map(Value::Float).to_vec(),
@@ -142,6 +141,7 @@ pub(super) fn declaration() -> Declaration {
         parameters: vec![
             names("fusion", FUSIONS),
             names("precision", PRECISIONS),
+            names("layout", ORDERS),
             names("grid", GRIDS),
             names("streaming", STREAMING),
             names("energy", ENERGY),
@@ -172,27 +172,30 @@ impl Settings {
     /// # Errors
     /// `Unsupported` with the reason for a combination that is not implemented here.
     pub(super) fn on_host(configuration: &Configuration, beam: &Beam) -> Result<Settings, Ending> {
-        let (read, available) = (Read(configuration), available());
+        let (read, available) = (chosen(configuration), available());
         let mut settings = Settings::read(&read, beam)?;
         let set = read
             .name("simd", SETS)?
             .unwrap_or(available[available.len() - 1]);
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        let workers = match read.number("workers", 1)? {
+        let workers = match read.number("workers", 1, 0)? {
             0 => processors,
             n => n as usize,
         };
         if !available.contains(&set) {
-            return Err(unsupported(format!("this processor has no {}", set.name())));
+            return Err(unsupported(&format!(
+                "this processor has no {}",
+                set.name()
+            )));
         }
         if workers > processors {
-            return Err(unsupported(format!(
+            return Err(unsupported(&format!(
                 "{workers} workers on {processors} processors"
             )));
         }
         (settings.form.set, settings.form.workers) = (set, workers);
         match settings.refusal_on_host(beam) {
-            Some(reason) => Err(unsupported(reason)),
+            Some(reason) => Err(unsupported(&reason)),
             None => Ok(settings),
         }
     }
@@ -202,19 +205,18 @@ impl Settings {
     /// # Errors
     /// As for `on_host`.
     pub(super) fn on_gpu(configuration: &Configuration, beam: &Beam) -> Result<Settings, Ending> {
-        let read = Read(configuration);
-        if read.name("simd", SETS)?.is_some() || read.number("workers", 1)? != 1 {
-            return Err(unsupported("simd and workers are a processor's".into()));
+        let read = chosen(configuration);
+        if read.name("simd", SETS)?.is_some() || read.number("workers", 1, 0)? != 1 {
+            return Err(unsupported("simd and workers are a processor's"));
         }
         let settings = Settings::read(&read, beam)?;
         match settings.refusal_on_gpu(beam) {
-            Some(reason) => Err(unsupported(reason)),
+            Some(reason) => Err(unsupported(&reason)),
             None => Ok(settings),
         }
     }
 
-    fn read(read: &Read<'_>, beam: &Beam) -> Result<Settings, Ending> {
-        let count = |name: &str, default: i64| Ok(read.number(name, default)? as usize);
+    fn read(read: &Chosen<'_>, beam: &Beam) -> Result<Settings, Ending> {
         Ok(Settings {
             precision: read.name("precision", PRECISIONS)?,
             grid: read.name("grid", GRIDS)?.of(beam.grid),
@@ -224,73 +226,32 @@ impl Settings {
                 is_first_order: read.name("step", STEPS)?,
                 buckets: read.name("kernel", KERNELS)?,
             },
+            order: read.name("layout", ORDERS)?,
             form: Form {
                 fusion: read.name("fusion", FUSIONS)?,
                 streaming: read.name("streaming", STREAMING)?,
                 energy: read.name("energy", ENERGY)?,
                 sparse: read.name("sparse", SPARSE)?,
-                cutoff: read.cutoff()?,
-                tile: match read.number("z_tile", -1)? {
-                    -1 => usize::MAX,
-                    rows => rows as usize,
-                },
-                angle_block: count("theta_block", 4)?,
-                energy_block: count("energy_block", 8)?,
+                cutoff: read.real("cutoff", 1e-3)?,
+                tile: read.part("z_tile")?.unwrap_or(usize::MAX),
+                angle_block: read.count("theta_block", 4)?,
+                energy_block: read.count("energy_block", BAND)?,
                 prefetches: read.name("prefetch", PREFETCHES)?,
                 set: InstructionSet::Portable,
                 parallel: read.name("parallel", PARALLEL)?,
                 workers: 1,
             },
             grouping: Grouping {
-                x: count("group_x", PLAIN.x as i64)?,
-                z: count("group_z", PLAIN.z as i64)?,
+                x: read.count("group_x", PLAIN.x)?,
+                z: read.count("group_z", PLAIN.z)?,
             },
         })
     }
 }
 
-pub(super) fn unsupported(reason: String) -> Ending {
-    Ending::Unsupported { reason }
-}
-
-struct Read<'a>(&'a Configuration);
-
-impl Read<'_> {
-    /// The first is meant where the configuration is silent.
-    fn name<T: Copy>(&self, parameter: &str, values: &[(&str, T)]) -> Result<T, Ending> {
-        match self.0.get(parameter) {
-            None => Ok(values[0].1),
-            Some(Value::Text(name)) => match values.iter().find(|(n, _)| n == name) {
-                Some((_, value)) => Ok(*value),
-                None => Err(wrong(parameter, name)),
-            },
-            Some(other) => Err(wrong(parameter, &other.to_string())),
-        }
-    }
-
-    fn number(&self, parameter: &str, default: i64) -> Result<i64, Ending> {
-        match self.0.get(parameter) {
-            None => Ok(default),
-            Some(Value::Int(v)) if *v > 0 => Ok(*v),
-            // All rows; all processors.
-            Some(Value::Int(-1)) if parameter == "z_tile" => Ok(-1),
-            Some(Value::Int(0)) if parameter == "workers" => Ok(0),
-            Some(other) => Err(wrong(parameter, &other.to_string())),
-        }
-    }
-
-    fn cutoff(&self) -> Result<f64, Ending> {
-        match self.0.get("cutoff") {
-            None => Ok(0.0),
-            Some(Value::Float(v)) if (0.0..1e-3).contains(v) => Ok(*v),
-            Some(Value::Int(0)) => Ok(0.0),
-            Some(other) => Err(wrong("cutoff", &other.to_string())),
-        }
-    }
-}
-
-fn wrong(parameter: &str, value: &str) -> Ending {
-    Ending::Failed {
-        reason: format!("transport's {parameter} cannot be `{value}`"),
+fn chosen(configuration: &Configuration) -> Chosen<'_> {
+    Chosen {
+        workload: "transport",
+        configuration,
     }
 }

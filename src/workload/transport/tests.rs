@@ -3,7 +3,7 @@ use super::judge::Outcome;
 use super::march::Pass;
 use super::*;
 use crate::value::Value;
-use crate::workload::instructions::{InstructionSet, available};
+use crate::workload::instructions::{InstructionSet, SETS, available};
 use beam::Grid;
 use physics::Law;
 
@@ -141,6 +141,28 @@ fn every_instruction_set_and_number_of_workers_agrees() {
             agree(&workload, &wanted, &form);
         }
         agree(&workload, &wanted, &format!("simd={set} streaming=scatter"));
+    }
+}
+
+#[test]
+fn every_order_of_the_cells_agrees_and_conserves() {
+    // Angles that fill no vector, and some that go up to the rims.
+    for problem in [
+        "preset=tiny steps=12",
+        "preset=tiny steps=9 nx=19 ntheta=21 half_angle=60",
+        "preset=tiny steps=14 ntheta=7 depth=10 half_width=4",
+    ] {
+        let workload = transport(problem);
+        let wanted = exact(&workload);
+        for order in ["energy_place_angle", "place_energy_angle"] {
+            for (simd, _) in SETS
+                .iter()
+                .filter(|(_, set)| set.is_some_and(|s| available().contains(&s)))
+            {
+                let form = format!("layout={order} energy=gather simd={simd} workers=0");
+                agree(&workload, &wanted, &form);
+            }
+        }
     }
 }
 
@@ -463,6 +485,31 @@ fn what_changes_the_physics_still_conserves_and_shows_in_the_dose() {
 }
 
 #[test]
+fn halving_the_step_halves_lies_error_and_quarters_strangs() {
+    // The covariance of x and the angle: interpolation moves means exactly, so nothing but the splitting changes it. Angles are
+    // wide enough for kernels of three taps, whose variance is exact, and energies so narrow that theirs adds nothing.
+    let covariance = |splitting: &str, halvings: i32| {
+        let (step, steps) = (3.2 / f64::from(1 << halvings), 4 << halvings);
+        let problem = format!(
+            "preset=tiny nx=40 nz=20 depth=20 half_width=20 ntheta=36 ne=400 lowest=42 highest=62 step={step} steps={steps}"
+        );
+        let beam = problem::beam(&pairs(&problem)).unwrap();
+        let form = format!("scattering=rossi splitting={splitting} fusion=all sparse=box");
+        let mut march = march(&beam, &form);
+        for _ in 0..steps {
+            self::step(&mut march);
+        }
+        let (_, [x, t, both]) = means(&march, &beam, |_, t, x, _| [x, t, x * t]);
+        both - x * t
+    };
+    for (splitting, wanted) in [("lie", 2.0), ("strang", 4.0)] {
+        let [coarse, half, quarter] = [0, 1, 2].map(|halvings| covariance(splitting, halvings));
+        let ratio = (coarse - half) / (half - quarter);
+        assert!((ratio / wanted - 1.0).abs() < 0.05, "{splitting}: {ratio}");
+    }
+}
+
+#[test]
 fn two_halves_of_rossis_scattering_are_a_whole() {
     // Without any loss of variance between the halves, Strang's angles are Lie's.
     let beam = problem::beam(&pairs("preset=laptop steps=1")).unwrap();
@@ -541,6 +588,12 @@ fn what_a_processor_does_not_have_is_refused_with_the_reason() {
         ("kernel=buckets_32 grid=coarsest", ""),
         ("group_x=64", "GPU"),
         ("parallel=pipes", "fusion=all"),
+        ("layout=energy_place_angle", "energy=gather"),
+        (
+            "layout=place_energy_angle energy=gather sparse=box",
+            "sparse=none",
+        ),
+        ("layout=place_energy_angle energy=gather z_tile=4", "no-op"),
         ("parallel=pipes fusion=all splitting=strang", "lie"),
         ("workers=1000", "processors"),
     ] {
