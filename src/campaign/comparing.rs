@@ -316,7 +316,8 @@ impl Board<'_, '_> {
         best: Option<&(VariantId, Comparison)>,
     ) {
         let (purpose, done, planned) = block;
-        let per_block = self.elapsed.0 / f64::from(done.max(1));
+        let at_once = self.plan.on.as_ref().map_or(1, |on| on.nodes);
+        let per_block = self.elapsed.0 / f64::from(done.max(1)) / f64::from(at_once);
         let remaining = Nanoseconds(per_block * f64::from(planned.saturating_sub(done)));
         self.observer.event(&Event::BlockFinished {
             phase: self.phase,
@@ -515,7 +516,11 @@ impl Board<'_, '_> {
             WarmUp::Time(time) => time.0,
             WarmUp::Invocations(n) => f64::from(n) * reference,
         };
-        let workers = blocks.div_ceil(blocks_per_worker(blocks));
+        let workers = match self.plan.on {
+            None => blocks.div_ceil(blocks_per_worker(blocks)),
+            // There each block has a worker of its own.
+            Some(_) => blocks,
+        };
         // Each worker also runs every variant once before it counts.
         f64::from(blocks) * block + f64::from(workers) * (start + once(block))
     }
