@@ -52,6 +52,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         memory_limit: None,
         scratch: scratch.path().to_owned(),
         seed: 1,
+        tracer: None,
     };
     let workload = (entry.load)(&problem, &surroundings)?;
     let device = device::open(DeviceChoice::Cpu)?;

@@ -336,6 +336,7 @@ impl Desk<'_> {
             } else {
                 vec![]
             },
+            timeline: vec![],
         })
     }
 
@@ -422,6 +423,8 @@ impl Desk<'_> {
             elapsed: Nanoseconds(9.4e10),
             failure: None,
             note: None,
+            platforms: vec![],
+            nodes: vec![],
         }
     }
 }
@@ -558,6 +561,7 @@ impl Bench {
                 load: Some(0.4),
                 ..Conditions::default()
             },
+            place: None,
         }
     }
 
@@ -919,6 +923,7 @@ fn header() -> Header {
             device: DeviceChoice::Cpu,
             problem,
         }],
+        on: None,
     };
     Header {
         format: 1,

@@ -134,6 +134,7 @@ fn child(
         program,
         load_order(plan, case, scratch.to_owned()),
         interrupted,
+        None,
     )
 }
 
@@ -155,12 +156,14 @@ fn side_by_side(
             .into_iter()
             .map(|i| CellOrder {
                 variant: VariantId(i as u32),
+                name: ["first", "second"][i].into(),
                 configuration: configurations[i].clone(),
             })
             .collect();
         let order = BlockOrder {
             index,
             purpose: Purpose::Calibrate,
+            seed,
             cells,
             repetitions,
             warm_up: plan.protocol.warm_up,

@@ -47,6 +47,9 @@ pub(super) struct Common {
     /// Short for --set device=NAME
     #[arg(long, global = true, value_name = "NAME")]
     pub(super) device: Option<String>,
+    /// Where blocks run: `slurm`, or `local` whatever the plan says; short for --set on.engine=NAME
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(super) on: Option<String>,
     /// Short for --set protocol.seed=N
     #[arg(long, global = true, value_name = "N")]
     pub(super) seed: Option<u64>,
@@ -59,6 +62,17 @@ pub(super) struct Common {
     /// Say more; where there is no terminal, a line for each phase
     #[arg(short, long, global = true)]
     pub(super) verbose: bool,
+}
+
+/// How a campaign is executed
+#[derive(Clone, Debug, Args)]
+pub(super) struct How {
+    /// Start a new run even where an interrupted one could go on
+    #[arg(long)]
+    pub(super) fresh: bool,
+    /// Write there what ran when: phases, blocks, samples, stages; for ui.perfetto.dev or chrome://tracing
+    #[arg(long, value_name = "FILE")]
+    pub(super) trace: Option<PathBuf>,
 }
 
 fn setting(written: &str) -> Result<(String, String), String> {
@@ -89,10 +103,15 @@ fn strategies() -> Vec<PossibleValue> {
 }
 
 impl Common {
-    /// Every override, `--device` and `--seed` among them.
+    /// Every override, `--device`, `--on` and `--seed` among them.
     pub(super) fn overrides(&self) -> Vec<(String, String)> {
         let mut all = self.set.clone();
         all.extend(self.device.iter().map(|d| ("device".to_owned(), d.clone())));
+        all.extend(
+            self.on
+                .iter()
+                .map(|on| ("on.engine".to_owned(), on.clone())),
+        );
         all.extend(
             self.seed
                 .iter()
@@ -105,13 +124,12 @@ impl Common {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Execute a plan end to end, or go on with its interrupted run; then write the report
-    #[command(after_help = format!("Example:\n  phasetune run experiments/sort_command.yaml --set protocol.blocks.max=20\n\n{EXIT_STATUS}"))]
+    #[command(after_help = format!("Examples:\n  phasetune run experiments/sort_command.yaml --set protocol.blocks.max=20\n  phasetune run experiments/pstm.yaml --trace pstm.json\n\n{EXIT_STATUS}"))]
     Run {
         /// The plan file, or its name under experiments/
         plan: PathBuf,
-        /// Start a new run even where an interrupted one could go on
-        #[arg(long)]
-        fresh: bool,
+        #[command(flatten)]
+        how: How,
     },
     /// Find the best values of tuning parameters: of a command without a plan, or of a plan's workload
     #[command(after_help = "\
@@ -289,9 +307,8 @@ pub(super) struct Tune {
     /// Name under results/ and reports/ [default: tune, or the plan's name and _tune]
     #[arg(long)]
     pub(super) name: Option<String>,
-    /// Start a new run even where an interrupted one could go on
-    #[arg(long)]
-    pub(super) fresh: bool,
+    #[command(flatten)]
+    pub(super) how: How,
     /// The command, after `--`; {name} stands for a parameter's value
     #[arg(last = true, value_name = "COMMAND", required_unless_present = "plan")]
     pub(super) command: Vec<String>,

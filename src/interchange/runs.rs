@@ -147,6 +147,7 @@ fn header(
                 device: DeviceChoice::Auto,
                 problem: vec![],
             }],
+            on: None,
         },
         plan_text: format!(
             "# No plan: imported from {} ({}).\n",
@@ -294,6 +295,7 @@ fn block(recording: &Recording, ids: &[VariantId], elapsed: Nanoseconds) -> Bloc
         elapsed,
         cells: ids.iter().zip(&recording.evaluations).map(cell).collect(),
         conditions: Conditions::default(),
+        place: None,
     }
 }
 
@@ -375,6 +377,7 @@ fn trial(recording: &Recording, id: VariantId, evaluation: &Evaluation) -> Trial
         work: None,
         is_kept: false,
         pictures: vec![],
+        timeline: vec![],
     }
 }
 

@@ -448,6 +448,7 @@ fn trial(
         }),
         is_kept: false,
         pictures: vec![],
+        timeline: vec![],
     }
 }
 
@@ -735,6 +736,7 @@ fn plan(phases: Vec<Phase>) -> Plan {
             device: DeviceChoice::Cpu,
             problem: vec![],
         }],
+        on: None,
     }
 }
 

@@ -4,11 +4,12 @@
     unsafe_code,
     reason = "asking the kernel to end the worker when its campaign dies (prctl)"
 )]
-use super::protocol::{LoadOrder, Reply, Request, receive, send};
+use super::protocol::{LoadOrder, Order, Reply, Request, receive, send};
 use super::{Runner, WorkerLost};
 use crate::measure::{BlockOrder, CheckOrder, Checked, ExpectOrder, memory};
 use crate::plan::WorkloadChoice;
-use crate::trial::{Block, Cell, Conditions, Ending, VariantId};
+use crate::trace::{self, Moment, Note, Tracer, Track};
+use crate::trial::{Block, Cell, Conditions, Ending, Place, VariantId};
 use crate::value::{Bytes, Nanoseconds};
 use crate::workload::command::signal_name;
 use std::io::{BufReader, Read};
@@ -26,10 +27,14 @@ pub struct Child {
     program: PathBuf,
     load: LoadOrder,
     interrupted: Arc<AtomicBool>,
+    /// Where the campaign's own spans go, and through which its workers' come; absent where no trace is wanted.
+    track: Option<Track>,
     /// Above this resident size the worker is killed before the machine suffers.
     memory_guard: Option<Bytes>,
     link: Option<Link>,
     started: u32,
+    /// As the last worker said.
+    place: Option<Place>,
 }
 
 #[derive(Debug)]
@@ -40,6 +45,8 @@ struct Link {
     last_words: Arc<Mutex<Vec<u8>>>,
     blocks_done: u32,
     blocks_before_replacement: Option<u32>,
+    /// Nanoseconds by which its clock is behind the campaign's.
+    behind: i64,
 }
 
 /// How often the campaign looks up from waiting: for Ctrl-C, and at the worker's memory.
@@ -47,6 +54,12 @@ const LOOK_UP: Duration = Duration::from_millis(200);
 
 /// The worker's own watchdog comes first; this much later the campaign stops waiting for a worker that hangs altogether.
 const GRACE: f64 = 10e9;
+
+/// Questions about a worker's clock; the quickest answer counts.
+const CLOCK_EXCHANGES: usize = 8;
+
+/// The thread of a trace on which phases, blocks and checks lie.
+pub const CAMPAIGN_THREAD: &str = "campaign";
 
 /// What of the worker's stderr is kept for the message.
 const LAST_WORDS: usize = 4096;
@@ -59,27 +72,41 @@ enum Answer {
 
 impl Child {
     /// `program` is this very binary; it is started with the hidden subcommand `__worker`.
-    pub fn new(program: PathBuf, load: LoadOrder, interrupted: Arc<AtomicBool>) -> Child {
+    /// With a tracer, `load.trace` must say so too.
+    pub fn new(
+        program: PathBuf,
+        load: LoadOrder,
+        interrupted: Arc<AtomicBool>,
+        tracer: Option<&Tracer>,
+    ) -> Child {
         let guard = crate::device::available_memory().map(|all| Bytes(all.0 / 10 * 8));
         Child {
             memory_guard: load.memory_limit.or(guard),
             program,
             load,
             interrupted,
+            track: tracer.map(|tracer| tracer.track(0, CAMPAIGN_THREAD)),
             link: None,
             started: 0,
+            place: None,
         }
+    }
+
+    /// Where its workers measure, once one has loaded the workload.
+    pub(super) fn place(&self) -> Option<&Place> {
+        self.place.as_ref()
     }
 
     fn link(&mut self) -> Result<&mut Link, WorkerLost> {
         if self.link.is_none() {
             self.started += 1;
+            let opened = self.moment();
             let mut link = Link::start(&self.program)?;
             let sent = send(&mut link.requests, &Request::Load(self.load.clone()));
             self.link = Some(link);
             sent.map_err(|e| WorkerLost::Gone(format!("the worker does not take orders: {e}")))?;
             match self.answer(f64::INFINITY)? {
-                Answer::Reply(Reply::Loaded) => {}
+                Answer::Reply(Reply::Loaded(place)) => self.place = Some(place),
                 Answer::Reply(Reply::Refused(reason)) => return Err(self.refused(reason)),
                 Answer::Reply(Reply::Absent(reason)) => {
                     self.retire();
@@ -93,8 +120,53 @@ impl Child {
                     )));
                 }
             }
+            let aligned = self.align()?;
+            let number = self.started;
+            self.note(opened, || {
+                (
+                    format!("start worker {number}"),
+                    aligned.into_iter().collect(),
+                )
+            });
         }
         Ok(self.link.as_mut().expect("started above"))
+    }
+
+    fn moment(&self) -> Option<Moment> {
+        self.track.as_ref().map(Track::now)
+    }
+
+    /// Something that began at `start` has ended.
+    fn note(&self, start: Option<Moment>, told: impl FnOnce() -> (String, Vec<Note<'static>>)) {
+        if let (Some(start), Some(track)) = (start, &self.track) {
+            let now = track.now();
+            let (name, notes) = told();
+            track.span(&name, (start, now), notes);
+        }
+    }
+
+    /// Finds how the clock of a new worker stands, where a trace is wanted.
+    fn align(&mut self) -> Result<Option<Note<'static>>, WorkerLost> {
+        let Some(track) = self.track.clone() else {
+            return Ok(None);
+        };
+        let mut exchanges = vec![];
+        for _ in 0..CLOCK_EXCHANGES {
+            let asked = track.now();
+            let link = self.link.as_mut().expect("asked only of a live worker");
+            let sent = send(&mut link.requests, &Request::Clock);
+            sent.map_err(|e| WorkerLost::Gone(format!("the worker does not take orders: {e}")))?;
+            match self.answer(f64::INFINITY)? {
+                Answer::Reply(Reply::Clock(there)) => exchanges.push((asked, there, track.now())),
+                Answer::Reply(other) => return Err(self.gone(&format!("an unexpected {other:?}"))),
+                Answer::Died(ending) => return Err(WorkerLost::Gone(ending.sentence())),
+            }
+        }
+        let found = trace::behind(&exchanges).zip(self.link.as_mut());
+        Ok(found.map(|((behind, uncertainty), link)| {
+            link.behind = behind;
+            ("clock_within_us", (uncertainty as f64 / 1e3).into())
+        }))
     }
 
     /// Waits for the next reply, at most `deadline` nanoseconds.
@@ -107,6 +179,12 @@ impl Child {
                 return Err(WorkerLost::Interrupted);
             }
             match link.replies.recv_timeout(LOOK_UP) {
+                Ok(Ok(Reply::Spans(traced))) => {
+                    if let Some(track) = &self.track {
+                        track.tracer().absorb(self.started, traced, link.behind);
+                    }
+                    continue;
+                }
                 Ok(Ok(reply)) => return Ok(Answer::Reply(reply)),
                 Ok(Err(error)) if error.kind() == std::io::ErrorKind::InvalidData => {
                     return Err(self.gone(&format!("its answer cannot be read: {error}")));
@@ -180,7 +258,8 @@ impl Child {
         WorkerLost::Refused(reason)
     }
 
-    fn request(&mut self, request: &Request) -> Result<(), WorkerLost> {
+    fn request(&mut self, order: Order) -> Result<(), WorkerLost> {
+        let request = &Request::Order(order);
         let has_worked = self.link.is_some();
         let sent = send(&mut self.link()?.requests, request);
         // One that was ended between two orders has hurt no measurement: another takes its place.
@@ -235,12 +314,17 @@ impl Child {
 
 impl Runner for Child {
     fn block(&mut self, order: &BlockOrder) -> Result<Block, WorkerLost> {
-        let started = Instant::now();
-        self.request(&Request::Block(order.clone()))?;
+        let (started, opened) = (Instant::now(), self.moment());
+        self.request(Order::Block(order.clone()))?;
         let worker = self.started;
         let is_first = self.link.as_ref().is_some_and(|link| link.blocks_done == 0);
         let (cells, conditions) = self.cells(order)?;
         let elapsed = since(started);
+        self.note(opened, || {
+            let purpose = format!("{:?}", order.purpose).to_lowercase();
+            let notes = vec![("worker", worker.into()), ("cells", cells.len().into())];
+            (format!("{purpose} block {}", order.index), notes)
+        });
         if let Some(link) = &mut self.link {
             link.blocks_done += 1;
             // A command gets a process for each invocation, so a fresh worker would be no other draw of anything, and starting
@@ -272,14 +356,15 @@ impl Runner for Child {
             elapsed,
             cells,
             conditions,
+            place: None,
         })
     }
 
     fn check(&mut self, order: &CheckOrder) -> Result<Checked, WorkerLost> {
-        let started = Instant::now();
+        let (started, opened) = (Instant::now(), self.moment());
         // Memory is only known of a process that did nothing else before.
         self.retire();
-        self.request(&Request::Check(order.clone()))?;
+        self.request(Order::Check(order.clone()))?;
         // Preparing and two invocations, each under the watchdog; reading back and comparing are not the variant's fault.
         let mut checked = match self.answer(f64::INFINITY)? {
             Answer::Reply(Reply::Checked(checked)) => *checked,
@@ -292,13 +377,19 @@ impl Runner for Child {
         };
         self.retire();
         checked.elapsed = since(started);
+        self.note(opened, || {
+            let ended = vec![("ending", checked.ending.sentence().into())];
+            (format!("check {}", order.name), ended)
+        });
         Ok(checked)
     }
 
     fn expect(&mut self, order: &ExpectOrder) -> Result<bool, WorkerLost> {
-        self.request(&Request::Expect(order.clone()))?;
+        let opened = self.moment();
+        self.request(Order::Expect(order.clone()))?;
         let answer = self.answer(f64::INFINITY)?;
         self.retire();
+        self.note(opened, || ("expected output".into(), vec![]));
         match answer {
             Answer::Reply(Reply::Expected(has_output)) => Ok(has_output),
             Answer::Reply(Reply::Refused(reason)) => Err(WorkerLost::Refused(reason)),
@@ -391,6 +482,7 @@ impl Link {
             last_words,
             blocks_done: 0,
             blocks_before_replacement: None,
+            behind: 0,
         })
     }
 }

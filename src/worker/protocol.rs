@@ -2,7 +2,8 @@
 //! same worker can be started on another node.
 use crate::measure::{BlockOrder, CheckOrder, Checked, ExpectOrder};
 use crate::plan::{DeviceChoice, WorkloadChoice};
-use crate::trial::{Cell, Conditions, VariantId};
+use crate::trace::{Moment, Traced};
+use crate::trial::{Cell, Conditions, Place, VariantId};
 use crate::value::{Bytes, Nanoseconds, Value};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::io::{self, BufRead, Read, Write};
@@ -20,6 +21,15 @@ pub struct LoadOrder {
     /// For files that a workload makes while it runs.
     pub scratch: PathBuf,
     pub seed: u64,
+    /// Whether spans are wanted for a trace.
+    pub trace: Option<TraceOrder>,
+}
+
+/// What a worker that is traced must know.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TraceOrder {
+    /// Names of the workload's stages, in declared order.
+    pub stages: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,6 +37,15 @@ pub struct LoadOrder {
 #[expect(clippy::large_enum_variant, reason = "one at a time")]
 pub(super) enum Request {
     Load(LoadOrder),
+    Order(Order),
+    /// What does the clock of your trace read?
+    Clock,
+}
+
+/// What a worker can be asked to do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
     Expect(ExpectOrder),
     Check(CheckOrder),
     Block(BlockOrder),
@@ -35,13 +54,16 @@ pub(super) enum Request {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Reply {
-    Loaded,
+    Loaded(Place),
     /// Whether there is an output to compare with.
     Expected(bool),
     Checked(Box<Checked>),
     CellStarts(VariantId),
     CellEnds(Cell),
     BlockEnds(Box<Conditions>),
+    /// What happened since the last of these, by the worker's clock; only where a trace is wanted.
+    Spans(Traced),
+    Clock(Moment),
     /// The device is not on this machine.
     Absent(String),
     /// The request cannot be done, whatever the variant: a bad problem, an unreadable file.
@@ -94,14 +116,17 @@ mod tests {
     fn a_message_comes_back_as_it_was_sent() {
         let mut pipe = Vec::new();
         for message in [
-            Reply::Loaded,
+            Reply::Loaded(Place::default()),
             Reply::Refused("a\n\"b\" 5 {".into()),
             Reply::Expected(true),
         ] {
             send(&mut pipe, &message).unwrap();
         }
         let mut from = &pipe[..];
-        assert_eq!(receive(&mut from).unwrap(), Some(Reply::Loaded));
+        assert_eq!(
+            receive(&mut from).unwrap(),
+            Some(Reply::Loaded(Place::default()))
+        );
         assert_eq!(
             receive(&mut from).unwrap(),
             Some(Reply::Refused("a\n\"b\" 5 {".into()))

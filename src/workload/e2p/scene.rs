@@ -4,6 +4,7 @@ use crate::value::Value;
 use crate::workload::Problem;
 use crate::workload::written::Written;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Keys that `problem:` may have beside preset and seed.
 pub(super) const KEYS: &[&str] = &[
@@ -21,6 +22,8 @@ pub(super) const KEYS: &[&str] = &[
     "kind",
     "format",
     "images", // a folder of the user's frames
+    "io_ms",  // how long a read lasts at least: a disk that is simulated
+    "on_bad_frame",
 ];
 
 pub(super) const PRESETS: &[&str] = &["tiny", "laptop", "paper", "paper-square"];
@@ -125,6 +128,18 @@ const KINDS: &[(&str, &[Kind])] = &[
     ("checker", &[Kind::Checker]),
 ];
 
+/// What becomes of a frame whose file is missing, torn, or of another size.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum OnBadFrame {
+    /// It is left out, and named in the records.
+    Skip,
+    /// The invocation fails with its name.
+    Abort,
+}
+
+const ON_BAD_FRAME: &[(&str, OnBadFrame)] =
+    &[("skip", OnBadFrame::Skip), ("abort", OnBadFrame::Abort)];
+
 /// Degrees; pitch is up, yaw to the right.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Camera {
@@ -147,6 +162,9 @@ pub(super) struct Scene {
     /// One of each frame, in order.
     pub(super) kinds: Vec<Kind>,
     pub(super) files: Vec<PathBuf>,
+    /// A read lasts at least so long.
+    pub(super) io_time: Duration,
+    pub(super) on_bad_frame: OnBadFrame,
 }
 
 /// The one of these names, the first where the plan is silent.
@@ -235,6 +253,8 @@ impl Scene {
             mapping: named(&written, "mapping", MAPPINGS)?,
             kinds: vec![],
             files: vec![],
+            io_time: Duration::from_secs_f64(written.within("io_ms", 0.0, (0.0, 1e4))? / 1e3),
+            on_bad_frame: named(&written, "on_bad_frame", ON_BAD_FRAME)?,
         };
         match given {
             Some(given) => {

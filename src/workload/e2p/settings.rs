@@ -1,6 +1,7 @@
 //! A configuration as the remapping reads it. What the pipeline around it reads is the pipeline's.
 use super::map::Places;
 use super::scene::Scene;
+use crate::device::Device;
 use crate::plan::Declaration;
 use crate::space::Configuration;
 use crate::trial::Ending;
@@ -159,6 +160,19 @@ pub(super) fn declaration() -> Declaration {
 }
 
 impl Settings {
+    /// # Errors
+    /// As for `on_host`.
+    pub(super) fn on(
+        device: &Device,
+        configuration: &Configuration,
+        scene: &Scene,
+    ) -> Result<Settings, Ending> {
+        match device {
+            Device::Host => Settings::on_host(configuration, scene),
+            Device::Gpu(_) => Settings::on_gpu(configuration, scene),
+        }
+    }
+
     /// For this machine's processors.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ use crate::plan::DeviceChoice;
 use crate::value::Value;
 use crate::workload::instructions;
 use proptest::prelude::*;
+use remapper::{Batch, Frame};
 use scene::{Camera, Kind, Mapping};
 use std::sync::OnceLock;
 use tempfile::TempDir;
@@ -76,6 +77,8 @@ fn view(width: usize, out: [usize; 2], cameras: &[Camera]) -> Scene {
         mapping: Mapping::Standard,
         kinds: vec![Kind::Direction, Kind::Checker],
         files: vec![],
+        io_time: std::time::Duration::ZERO,
+        on_bad_frame: scene::OnBadFrame::Skip,
     }
 }
 
@@ -514,6 +517,7 @@ fn an_invocation_reads_every_frame_and_leaves_the_judged_images() {
         let (scene, _folder) = scene(&[("preset", "tiny"), ("format", format), ("frames", "5")]);
         let cameras = Cameras {
             scene: Arc::new(scene),
+            tracer: None,
         };
         let exact = cameras.exact(&Device::Host, &with("")).unwrap().unwrap();
         for (name, device) in devices() {
@@ -543,6 +547,7 @@ fn a_wrong_frame_is_named() {
     let file = scene.files[2].clone();
     let cameras = Cameras {
         scene: Arc::new(scene),
+        tracer: None,
     };
     let whole = std::fs::read(&file).unwrap();
     for (bytes, what) in [
@@ -661,6 +666,7 @@ fn useful_work_is_that_of_the_specification() {
         }
         let cameras = Cameras {
             scene: Arc::new(scene),
+            tracer: None,
         };
         cameras.work(&with("")).unwrap()
     };
