@@ -75,6 +75,7 @@ fn main() -> ExitCode {
     let watchdog = Watchdog::new(Nanoseconds(60e9), |_| std::process::abort());
     let mut bench = Bench::new(Box::new(Spin), device, watchdog);
     let order = |index| BlockOrder {
+        seed: 1,
         index,
         purpose: Purpose::Screen,
         cells: vec![CellOrder {

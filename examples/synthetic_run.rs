@@ -423,6 +423,8 @@ impl Desk<'_> {
             elapsed: Nanoseconds(9.4e10),
             failure: None,
             note: None,
+            platforms: vec![],
+            nodes: vec![],
         }
     }
 }
@@ -559,6 +561,7 @@ impl Bench {
                 load: Some(0.4),
                 ..Conditions::default()
             },
+            place: None,
         }
     }
 
@@ -920,6 +923,7 @@ fn header() -> Header {
             device: DeviceChoice::Cpu,
             problem,
         }],
+        on: None,
     };
     Header {
         format: 1,

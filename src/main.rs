@@ -15,7 +15,7 @@ fn main() -> ExitCode {
         // SAFETY: no other thread has been started yet.
         unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
     }
-    // The two hidden subcommands come before everything else: the launcher must stay small, since a command's peak memory is
+    // The hidden subcommands come before everything else: the launcher must stay small, since a command's peak memory is
     // floored by that of the process that starts it.
     match std::env::args_os()
         .nth(1)
@@ -24,6 +24,7 @@ fn main() -> ExitCode {
     {
         Some("__launch") => phasetune::workload::command::launcher_main(),
         Some("__worker") => phasetune::worker::serve(),
+        Some("__task") => phasetune::worker::task(),
         _ => phasetune::cli::main(),
     }
 }

@@ -117,6 +117,22 @@ pub struct Block {
     pub cells: Vec<Cell>,
     #[serde(default)]
     pub conditions: Conditions,
+    /// Where it ran, if not on the campaign's own machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
+}
+
+/// The node of a cluster that something ran on. Times of different nodes are never compared, ratios only within a platform.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// As the cluster's engine calls it.
+    pub node: String,
+    /// The class of hardware: model of the GPU with its driver, of the processor and how many there are.
+    pub platform: String,
+    /// Processors that the worker was bound to, read back: "0-7".
+    pub cpus: Option<String>,
+    /// NUMA nodes, likewise.
+    pub memory_nodes: Option<String>,
 }
 
 /// The machine while a block ran, as its operating system tells; what it does not tell is absent.

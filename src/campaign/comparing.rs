@@ -1,5 +1,6 @@
 //! Blocks, one after the other: draws their order, collects cell values, stops at planned looks. A race thins many variants out
 //! first; its survivors are compared on blocks of their own, so the race's luck does not carry over.
+use super::fleet::Fleet;
 use super::ledger::Ledger;
 use super::variants::Candidate;
 use super::{Error, Event, Observer};
@@ -9,6 +10,7 @@ use crate::record::objective;
 use crate::stats::{self, Comparison, Decision, Observed, RACE_LOOKS, Schedule};
 use crate::trial::{Block, Cell, Conditions, Ending, Purpose, VariantId};
 use crate::value::Nanoseconds;
+use crate::worker::Order;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
@@ -28,13 +30,27 @@ pub(super) const TICK: f64 = 1.0;
 pub(super) struct Series {
     /// One entry a block, the same for all variants; absent where the cell did not complete.
     values: BTreeMap<VariantId, Vec<Option<f64>>>,
-    pub(super) observed: Vec<Observed>,
+    observed: Vec<Observed>,
+    /// Of each block that has one.
+    nodes: BTreeMap<u32, String>,
     pub(super) blocks: u32,
     workers: BTreeSet<u32>,
     pub(super) conditions: Vec<Conditions>,
+    /// Blocks that were asked for: on a cluster some may have come from another platform.
+    asked: u32,
+    /// The platform whose blocks count; absent where blocks have no place.
+    pub(super) home: Option<String>,
+    /// Up to which block, and of whom, the runner has been told.
+    announced: Option<(u32, Vec<VariantId>)>,
 }
 
 impl Series {
+    pub(super) fn of<'b>(blocks: impl Iterator<Item = &'b Block>, plan: &Plan) -> Series {
+        let mut series = Series::default();
+        blocks.for_each(|block| series.add(block, plan));
+        series
+    }
+
     pub(super) fn add(&mut self, block: &Block, plan: &Plan) {
         let mut predecessor = None;
         for (position, cell) in block.cells.iter().enumerate() {
@@ -56,12 +72,40 @@ impl Series {
             }
             predecessor = Some(cell.variant.0);
         }
+        if let Some(place) = &block.place {
+            self.nodes.insert(block.index, place.node.clone());
+        }
         self.blocks += 1;
         self.workers.insert(block.worker);
         self.conditions.push(block.conditions);
         for column in self.values.values_mut() {
             column.resize(self.blocks as usize, None);
         }
+    }
+
+    /// Every cell, as of one machine: on a cluster relative to what the reference takes on the cell's node, since a slow node is
+    /// neither drift nor an outlier.
+    pub(super) fn observed(&self) -> Vec<Observed> {
+        if self.nodes.is_empty() {
+            return self.observed.clone();
+        }
+        let node = |o: &Observed| self.nodes.get(&o.block);
+        let mut references: BTreeMap<_, Vec<f64>> = BTreeMap::new();
+        for o in self
+            .observed
+            .iter()
+            .filter(|o| o.variant == VariantId::REFERENCE.0)
+        {
+            references.entry(node(o)).or_default().push(o.value);
+        }
+        let scales: BTreeMap<_, f64> = (references.into_iter())
+            .map(|(node, values)| (node, stats::quartiles(&values).1))
+            .collect();
+        let scaled = |o: &Observed| {
+            let value = o.value / scales.get(&node(o))?;
+            Some(Observed { value, ..*o })
+        };
+        self.observed.iter().filter_map(scaled).collect()
     }
 
     /// Values of a variant, one a block.
@@ -117,23 +161,109 @@ pub(super) struct Board<'a, 'l> {
     /// Every block in the order in which it was measured.
     pub(super) measured: Vec<Block>,
     pub(super) elapsed: Nanoseconds,
+    pub(super) fleet: &'a mut Fleet,
 }
 
+/// Blocks of other platforms are asked for no longer than this many times those that are wanted: then the platform that decides
+/// has left the cluster.
+const MOST_ASKED: u32 = 8;
+
 impl Board<'_, '_> {
-    /// Measures one block of the live variants in a fresh random order.
-    pub(super) fn block(
+    /// Measures until the series has one more block of the live variants; `until`: so many it will get, if nothing decides
+    /// otherwise. False where the nodes that count give no more blocks.
+    fn grow(
         &mut self,
+        series: &mut Series,
         purpose: Purpose,
-        index: u32,
+        live: &[VariantId],
+        (until, planned): (u32, u32),
+    ) -> Result<bool, Error> {
+        let wanted = series.blocks;
+        while series.blocks == wanted {
+            if series.asked >= MOST_ASKED.saturating_mul(planned.max(1)) {
+                return Ok(false);
+            }
+            let next = series.asked;
+            let is_told =
+                (series.announced.as_ref()).is_some_and(|(to, of)| next < *to && of == live);
+            if !is_told {
+                let to = next + until.saturating_sub(series.blocks).max(1);
+                let most = self.ledger.looks_ahead();
+                let order = |index| Order::Block(self.order(purpose, index, live, planned));
+                let orders: Vec<Order> = (next..to).take(most).map(order).collect();
+                let to = next + orders.len() as u32;
+                if self.ledger.announce(orders) {
+                    series.announced = Some((to, live.to_vec()));
+                }
+            }
+            self.one_more(series, purpose, live, planned)?;
+        }
+        Ok(true)
+    }
+
+    /// Measures the next block of a series. False where it was measured on another platform, and does not count.
+    fn one_more(
+        &mut self,
+        series: &mut Series,
+        purpose: Purpose,
         live: &[VariantId],
         planned: u32,
-    ) -> Result<Block, Error> {
+    ) -> Result<bool, Error> {
+        if series.home.is_none() {
+            series.home = self.fleet.home();
+        }
+        let order = self.order(purpose, series.asked, live, planned);
+        let block = self.ledger.block(self.case, self.phase, &order)?;
+        series.asked += 1;
+        self.elapsed.0 += block.elapsed.0;
+        self.fleet.saw(block.place.as_ref());
+        if series.home.is_none() {
+            series.home = block.place.as_ref().map(|place| place.platform.clone());
+        }
+        let counts = self.fleet.counts(&block, series.home.as_deref());
+        if counts {
+            self.note_endings(&block);
+            series.add(&block, self.plan);
+        }
+        self.measured.push(block);
+        Ok(counts)
+    }
+
+    /// Measures one block of each of these variants beside the reference.
+    pub(super) fn beside_reference(
+        &mut self,
+        series: &mut Series,
+        variants: &[VariantId],
+        planned: u32,
+    ) -> Result<(), Error> {
+        let mut left = variants.to_vec();
+        let most = series
+            .asked
+            .saturating_add(MOST_ASKED * variants.len() as u32);
+        while !left.is_empty() && series.asked < most {
+            let pair = |v: &VariantId| [VariantId::REFERENCE, *v];
+            let orders: Vec<Order> = (series.asked..)
+                .zip(&left)
+                .map(|(index, v)| Order::Block(self.order(Purpose::Race, index, &pair(v), planned)))
+                .collect();
+            self.ledger.announce(orders);
+            let mut again = vec![];
+            for variant in left {
+                if !self.one_more(series, Purpose::Race, &pair(&variant), planned)? {
+                    again.push(variant);
+                }
+            }
+            left = again;
+        }
+        Ok(())
+    }
+
+    /// One block of the live variants in a fresh random order.
+    fn order(&self, purpose: Purpose, index: u32, live: &[VariantId], planned: u32) -> BlockOrder {
         let mut order: Vec<VariantId> = live.to_vec();
         let words = format!("{}/{}/{purpose:?}/{index}", self.case, self.phase);
-        order.shuffle(&mut StdRng::seed_from_u64(seed_of(
-            self.plan.protocol.seed,
-            &words,
-        )));
+        let seed = seed_of(self.plan.protocol.seed, &words);
+        order.shuffle(&mut StdRng::seed_from_u64(seed));
         let cells = order
             .into_iter()
             .map(|variant| CellOrder {
@@ -143,9 +273,10 @@ impl Board<'_, '_> {
             })
             .collect();
         let limit = self.warm_up_limit(planned);
-        let order = BlockOrder {
+        BlockOrder {
             index,
             purpose,
+            seed,
             cells,
             repetitions: self.repetitions,
             warm_up: self.plan.protocol.warm_up,
@@ -158,9 +289,10 @@ impl Board<'_, '_> {
                 Purpose::Race => planned.max(1),
                 _ => blocks_per_worker(planned),
             },
-        };
-        let block = self.ledger.block(self.case, self.phase, &order)?;
-        self.elapsed.0 += block.elapsed.0;
+        }
+    }
+
+    fn note_endings(&mut self, block: &Block) {
         for cell in &block.cells {
             if cell.ending != Ending::Completed {
                 self.endings.insert(cell.variant, cell.ending.clone());
@@ -171,8 +303,6 @@ impl Board<'_, '_> {
                 });
             }
         }
-        self.measured.push(block.clone());
-        Ok(block)
     }
 
     /// Nanoseconds: warming up takes no more than a fifth of a phase.
@@ -187,7 +317,8 @@ impl Board<'_, '_> {
         best: Option<&(VariantId, Comparison)>,
     ) {
         let (purpose, done, planned) = block;
-        let per_block = self.elapsed.0 / f64::from(done.max(1));
+        let at_once = self.plan.on.as_ref().map_or(1, |on| on.nodes);
+        let per_block = self.elapsed.0 / f64::from(done.max(1)) / f64::from(at_once);
         let remaining = Nanoseconds(per_block * f64::from(planned.saturating_sub(done)));
         self.observer.event(&Event::BlockFinished {
             phase: self.phase,
@@ -218,8 +349,12 @@ impl Board<'_, '_> {
         let started = self.elapsed.0;
         let mut best = None;
         for index in 0..planned {
-            let block = self.block(Purpose::Race, index, &live, planned)?;
-            series.add(&block, self.plan);
+            // What comes after a look depends on it.
+            let next_look = RACE_LOOKS.into_iter().find(|look| *look > index);
+            let until = next_look.unwrap_or(planned).min(planned);
+            if !self.grow(&mut series, Purpose::Race, &live, (until, planned))? {
+                break;
+            }
             live.retain(|variant| !self.endings.contains_key(variant));
             let is_look = RACE_LOOKS.contains(&(index + 1));
             if is_look {
@@ -299,8 +434,9 @@ impl Board<'_, '_> {
         let mut best: Option<(VariantId, Comparison)> = None;
         let started = self.elapsed.0;
         for index in 0..n_max {
-            let block = self.block(Purpose::Screen, index, &live, n_max)?;
-            series.add(&block, self.plan);
+            if !self.grow(&mut series, Purpose::Screen, &live, (n_max, n_max))? {
+                break;
+            }
             let done = index + 1;
             live.retain(|variant| !self.endings.contains_key(variant));
             if !live.contains(&VariantId::REFERENCE) {
@@ -353,8 +489,9 @@ impl Board<'_, '_> {
     ) -> Result<Series, Error> {
         let mut series = Series::default();
         for index in 0..blocks {
-            let block = self.block(purpose, index, &live, blocks)?;
-            series.add(&block, self.plan);
+            if !self.grow(&mut series, purpose, &live, (blocks, blocks))? {
+                break;
+            }
             live.retain(|variant| !self.endings.contains_key(variant));
             self.tell((purpose, index + 1, blocks), live.len(), None);
             if live.len() < 2 {
@@ -380,7 +517,11 @@ impl Board<'_, '_> {
             WarmUp::Time(time) => time.0,
             WarmUp::Invocations(n) => f64::from(n) * reference,
         };
-        let workers = blocks.div_ceil(blocks_per_worker(blocks));
+        let workers = match self.plan.on {
+            None => blocks.div_ceil(blocks_per_worker(blocks)),
+            // There each block has a worker of its own.
+            Some(_) => blocks,
+        };
         // Each worker also runs every variant once before it counts.
         f64::from(blocks) * block + f64::from(workers) * (start + once(block))
     }

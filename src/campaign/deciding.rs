@@ -5,6 +5,7 @@ use super::phase::Roster;
 use super::searching::Searched;
 use super::variants::Candidate;
 use crate::plan::{ENERGY_SAMPLE_NS, Objective, Phase, Plan, Protocol, Question};
+use crate::record::{NodeOutcome, PlatformOutcome};
 use crate::stats::{self, Comparison, Contender, Schedule, Warning};
 use crate::trial::{Ending, Purpose, VariantId, Verdict};
 use crate::value::Nanoseconds;
@@ -17,7 +18,7 @@ const RACE_SHARE: f64 = 0.4;
 pub(super) const CONFIRMATION_BLOCKS: u32 = 16;
 
 /// The canary's error: a clone of the reference this different means that the phase's other differences mean nothing.
-const CANARY_ALPHA: f64 = 0.01;
+pub(super) const CANARY_ALPHA: f64 = 0.01;
 
 /// In a race, a variant whose first invocation lasted this many times the reference's is not measured further.
 pub(super) const HOPELESS: f64 = 3.0;
@@ -38,6 +39,9 @@ pub(super) struct Findings {
     pub(super) n_max: u32,
     pub(super) is_descriptive: bool,
     pub(super) notes: Vec<String>,
+    /// On a cluster.
+    pub(super) platforms: Vec<PlatformOutcome>,
+    pub(super) nodes: Vec<NodeOutcome>,
 }
 
 impl Findings {
@@ -111,19 +115,16 @@ pub(super) fn measure(
         findings.canary = Some(comparison);
     }
     confirm(board, roster, &rivals, &mut findings)?;
+    let home = findings.screen.home.as_deref();
+    findings.platforms = (board.fleet).platforms(&board.measured, &rivals, home, board.plan);
+    findings.nodes = (board.fleet).nodes(&board.measured, &rivals, canary, board.plan);
     Ok(findings)
 }
 
 /// In a race, what was three times as slow as the reference at its first invocation is not invited.
 fn without_hopeless(rivals: Vec<VariantId>, roster: &Roster) -> Vec<VariantId> {
-    let time = |id: VariantId| roster.checks[id.0 as usize].invocation.map(|t| t.0);
-    let Some(reference) = time(VariantId::REFERENCE) else {
-        return rivals;
-    };
-    rivals
-        .into_iter()
-        .filter(|id| time(*id).is_none_or(|t| t <= HOPELESS * reference))
-        .collect()
+    let is_hopeless = |id: &VariantId| roster.factor(*id).is_some_and(|f| f > HOPELESS);
+    rivals.into_iter().filter(|id| !is_hopeless(id)).collect()
 }
 
 /// Blocks of a comparison where time does not matter.
@@ -218,6 +219,7 @@ fn screen(
         ));
     }
     findings.screen = board.screen(live.to_vec(), &schedule, n_max, time)?;
+    leave_out(board, roster, findings);
     let pairs: Vec<_> = rivals
         .iter()
         .map(|&v| findings.screen.pairs(v, VariantId::REFERENCE))
@@ -235,6 +237,31 @@ fn screen(
         }
     }
     Ok(())
+}
+
+/// Without the nodes on which the canary differs from the reference.
+fn leave_out(board: &mut Board<'_, '_>, roster: &Roster, findings: &mut Findings) {
+    let Some(canary) = roster.candidates.iter().position(|c| c.is_canary) else {
+        return;
+    };
+    let failed = board
+        .fleet
+        .judge(&board.measured, VariantId(canary as u32), board.plan);
+    if failed.is_empty() {
+        return;
+    }
+    for (node, p) in failed {
+        findings.notes.push(format!(
+            "node {node} is left out: there a clone of the reference differs from it (p = {p:.4})"
+        ));
+    }
+    board.ledger.runner.leave_out(board.fleet.left_out());
+    let home = findings.screen.home.take();
+    let counted = board.measured.iter().filter(|block| {
+        block.purpose == Purpose::Screen && board.fleet.counts(block, home.as_deref())
+    });
+    findings.screen = Series::of(counted, board.plan);
+    findings.screen.home = home;
 }
 
 /// Chooses the winner and measures it, the reference and the runner-up on fresh blocks.
@@ -341,14 +368,12 @@ pub(super) fn judge(
         );
     }
     let Some(verdict) = findings.verdicts.get(&id) else {
-        let time = |i: usize| roster.checks[i].invocation.map_or(0.0, |t| t.0);
-        let factor = time(id.0 as usize) / time(0).max(1.0);
-        let message = if findings.race.is_none() {
-            "not measured: the reference ended first".to_owned()
-        } else if factor > HOPELESS {
-            format!("its first invocation lasted {factor:.1} × the reference's")
-        } else {
-            "dropped by the race".to_owned()
+        let message = match roster.factor(id) {
+            _ if findings.race.is_none() => "not measured: the reference ended first".to_owned(),
+            Some(factor) if factor > HOPELESS => {
+                format!("its first invocation lasted {factor:.1} × the reference's")
+            }
+            _ => "dropped by the race".to_owned(),
         };
         return (Verdict::ScreenedOut, Some(message));
     };
@@ -393,7 +418,7 @@ pub(super) fn detectable(findings: &Findings) -> Option<f64> {
 }
 
 pub(super) fn warnings(findings: &Findings) -> Vec<Warning> {
-    let mut found = stats::diagnose(&findings.screen.observed);
+    let mut found = stats::diagnose(&findings.screen.observed());
     found.extend(stats::disturbances(&findings.screen.conditions));
     if let Some(canary) = &findings.canary
         && canary.p_value < CANARY_ALPHA

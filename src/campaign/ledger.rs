@@ -4,7 +4,7 @@ use super::Error;
 use crate::measure::{BlockOrder, CheckOrder, Checked, ExpectOrder};
 use crate::record::{Entry, PhaseOutcome, Store, Trial};
 use crate::trial::Block;
-use crate::worker::Runner;
+use crate::worker::{Order, Runner};
 use serde::{Serialize, de::DeserializeOwned};
 use std::collections::VecDeque;
 
@@ -54,6 +54,23 @@ impl Ledger<'_> {
             block: block.clone(),
         })?;
         Ok(block)
+    }
+
+    /// How many orders are worth announcing: none of what has been measured already.
+    pub(super) fn looks_ahead(&self) -> usize {
+        match self.is_replaying() {
+            true => 0,
+            false => self.runner.looks_ahead(),
+        }
+    }
+
+    /// Tells the runner what comes next, if that is of use to it; true if it was told.
+    pub(super) fn announce(&mut self, orders: Vec<Order>) -> bool {
+        let is_of_use = self.looks_ahead() > 0;
+        if is_of_use {
+            self.runner.announce(orders);
+        }
+        is_of_use
     }
 
     /// The check of one variant.

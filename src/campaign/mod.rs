@@ -3,6 +3,7 @@
 mod comparing;
 mod criteria;
 mod deciding;
+mod fleet;
 mod forecast;
 mod ledger;
 mod phase;
@@ -23,7 +24,9 @@ use crate::record::{
 use crate::trace::Tracer;
 use crate::trial::{Ending, Purpose, VariantId};
 use crate::value::Nanoseconds;
-use crate::worker::{Child, LoadOrder, Runner, TraceOrder, WorkerLost};
+use crate::worker::{
+    Child, Cluster, LoadOrder, Runner, Site, TraceOrder, Voice, WorkerLost, find_slurm,
+};
 use ledger::Ledger;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
@@ -120,6 +123,8 @@ pub struct CampaignOrder {
     pub is_fresh: bool,
     /// Where spans are collected, of the workers too; an observer takes them. Absent: nothing is traced.
     pub tracer: Option<Tracer>,
+    /// How a cluster speaks to the user.
+    pub voice: Voice,
 }
 
 /// How a campaign ended.
@@ -173,13 +178,19 @@ impl From<WorkerLost> for Error {
 /// # Errors
 /// What stops the whole campaign; what a variant does is recorded. Whatever was measured before is kept.
 pub fn run(order: CampaignOrder, observer: &mut dyn Observer) -> Result<Summary, Error> {
+    let mut results = order.results;
+    if order.header.plan.on.is_some() {
+        find_slurm().map_err(Error::Worker)?;
+        // The nodes know it by no other name.
+        results = std::path::absolute(&results).unwrap_or(results);
+    }
     let mut store = match order.is_fresh {
         true => None,
-        false => Store::resume(&order.results, &order.header)?,
+        false => Store::resume(&results, &order.header)?,
     };
     let mut store = match store.take() {
         Some(store) => store,
-        None => Store::create(&order.results, order.header)?,
+        None => Store::create(&results, order.header)?,
     };
     let scratch = store.folder().join("scratch");
     let plan = store.header().plan.clone();
@@ -190,17 +201,22 @@ pub fn run(order: CampaignOrder, observer: &mut dyn Observer) -> Result<Summary,
         stages: store.header().declaration.stages.clone(),
     });
     let mut runner = |case: &Case| -> Box<dyn Runner> {
-        let load = LoadOrder {
-            trace: trace.clone(),
-            ..load_order(&plan, case, scratch.clone())
+        let load = load_order(&plan, case, scratch.clone());
+        let Some(settings) = plan.on.clone() else {
+            let trace = trace.clone();
+            let (load, interrupted) = (LoadOrder { trace, ..load }, interrupted.clone());
+            let tracer = tracer.as_ref();
+            return Box::new(Child::new(program.clone(), load, interrupted, tracer));
         };
-        let interrupted = interrupted.clone();
-        Box::new(Child::new(
-            program.clone(),
-            load,
-            interrupted,
-            tracer.as_ref(),
-        ))
+        let index = plan.cases.iter().position(|c| c == case).unwrap_or(0);
+        let site = Site {
+            program: program.clone(),
+            spool: scratch.join(format!("cluster-{index}")),
+            settings,
+            interrupted: interrupted.clone(),
+            voice: order.voice.clone(),
+        };
+        Box::new(Cluster::slurm(site, load))
     };
     let folder = store.folder().to_owned();
     run_with(&mut store, &mut runner, observer)

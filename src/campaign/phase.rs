@@ -1,6 +1,7 @@
 //! One phase from its question to its outcome: checks, what measuring found, what it keeps.
 use super::comparing::{Board, TICK};
 use super::deciding::{CONFIRMATION_BLOCKS, Findings, detectable, judge, measure, warnings};
+use super::fleet::Fleet;
 use super::ledger::Ledger;
 use super::variants::{Candidate, Candidates, Seeking, candidates, reference};
 use super::{Error, Event, FINAL, Observer, criteria, device_name, expected_file, picture_folder};
@@ -10,8 +11,9 @@ use crate::plan::{Case, Keep, Objective, Phase, Plan, Question, WorkloadChoice};
 use crate::record::{Final, Header, PhaseOutcome, Trial};
 use crate::space::Configuration;
 use crate::stats;
-use crate::trial::{Block, Ending, Purpose, VariantId, Verdict};
+use crate::trial::{Block, Ending, Place, Purpose, VariantId, Verdict};
 use crate::value::{Bytes, Nanoseconds};
+use crate::worker::Order;
 use std::collections::BTreeMap;
 
 /// A canary joins a phase with at least this many variants.
@@ -33,6 +35,9 @@ pub(super) struct Desk<'a> {
     /// By configuration: a reference is checked once, however many phases compare with it.
     checked: Vec<(Configuration, Checked)>,
     has_expected: Option<bool>,
+    fleet: Fleet,
+    /// Whether the runner knows which checks come next.
+    has_announced: bool,
 }
 
 /// A phase after its checks: who may be measured, and why the others not.
@@ -42,6 +47,17 @@ pub(super) struct Roster {
     /// Verdict and reason of those that are not measured, or may not win.
     pub(super) barred: BTreeMap<VariantId, (Verdict, String)>,
     pub(super) note: Option<String>,
+}
+
+impl Roster {
+    /// How many times as long as the reference's its first invocation lasted; absent where they were not on one machine.
+    pub(super) fn factor(&self, id: VariantId) -> Option<f64> {
+        let [one, reference] = [id, VariantId::REFERENCE].map(|id| &self.checks[id.0 as usize]);
+        let node = |check: &Checked| check.place.as_ref().map(|place| place.node.clone());
+        let is_comparable = node(one) == node(reference);
+        let (time, against) = (one.invocation?.0, reference.invocation?.0);
+        is_comparable.then(|| time / against.max(1.0))
+    }
 }
 
 impl<'a> Desk<'a> {
@@ -60,6 +76,8 @@ impl<'a> Desk<'a> {
             observer,
             checked: vec![],
             has_expected: None,
+            fleet: Fleet::default(),
+            has_announced: false,
         }
     }
 
@@ -92,6 +110,9 @@ impl<'a> Desk<'a> {
         let (elapsed, measured) = (board.elapsed, std::mem::take(&mut board.measured));
         board.ledger.runner.retire();
         self.learn(&roster, &measured);
+        let home = findings.screen.home.as_deref();
+        let is_counted = |block: &Block| self.fleet.counts(block, home);
+        let measured: Vec<Block> = measured.into_iter().filter(is_counted).collect();
         let mut trials = self.trials(phase, &roster, &findings, &endings, &measured);
         let outcome = self.outcome(phase, &roster, &findings, &endings, elapsed, &mut trials);
         Ok((outcome, trials))
@@ -117,6 +138,7 @@ impl<'a> Desk<'a> {
             _ => None,
         };
         let mut asked = candidates.len();
+        self.has_announced = false;
         for (i, candidate) in candidates.iter().enumerate() {
             if i > 1 && search_time.is_some_and(|time| spent >= time) {
                 asked = i;
@@ -196,6 +218,7 @@ impl<'a> Desk<'a> {
             endings: BTreeMap::new(),
             measured: vec![],
             elapsed,
+            fleet: &mut self.fleet,
         }
     }
 
@@ -249,8 +272,55 @@ impl<'a> Desk<'a> {
         if let Some((_, checked)) = known {
             return Ok((checked.clone(), false));
         }
-        let folder = ledger.store.folder().to_owned();
+        if !self.has_announced {
+            self.announce_checks(phase, variant, candidates, expected, ledger);
+        }
         let order = CheckOrder {
+            next: (candidates[1..].iter().take(MOST_AHEAD))
+                .map(|c| c.configuration.clone())
+                .collect(),
+            ..self.check_order(phase, variant, candidate, expected, ledger)
+        };
+        let key = format!("{}/{}/{}", self.case.name, phase.name, candidate.name);
+        let checked = ledger.check(&key, &order)?;
+        self.fleet.saw(checked.place.as_ref());
+        self.checked
+            .push((candidate.configuration.clone(), checked.clone()));
+        Ok((checked, true))
+    }
+
+    /// Tells the runner of these checks, less those whose answer is known; the first is of `variant`, the others follow in order.
+    pub(super) fn announce_checks(
+        &mut self,
+        phase: &Phase,
+        variant: VariantId,
+        candidates: &[Candidate],
+        expected: bool,
+        ledger: &mut Ledger<'_>,
+    ) {
+        let is_known = |c: &Candidate| self.checked.iter().any(|(k, _)| *k == c.configuration);
+        let orders = (variant.0..)
+            .zip(candidates)
+            .filter(|(_, candidate)| !is_known(candidate))
+            .take(ledger.looks_ahead())
+            .map(|(id, candidate)| {
+                Order::Check(self.check_order(phase, VariantId(id), candidate, expected, ledger))
+            })
+            .collect();
+        self.has_announced = ledger.announce(orders);
+    }
+
+    fn check_order(
+        &self,
+        phase: &Phase,
+        variant: VariantId,
+        candidate: &Candidate,
+        expected: bool,
+        ledger: &Ledger<'_>,
+    ) -> CheckOrder {
+        let folder = ledger.store.folder().to_owned();
+        let own_metrics = self.header.declaration.own_metrics.iter();
+        CheckOrder {
             variant,
             name: candidate.name.clone(),
             configuration: candidate.configuration.clone(),
@@ -261,34 +331,28 @@ impl<'a> Desk<'a> {
                 &phase.name,
                 &candidate.name,
             )),
-            own_metrics: self
-                .header
-                .declaration
-                .own_metrics
-                .iter()
-                .map(|m| m.0.clone())
-                .collect(),
-            next: (candidates[1..].iter().take(MOST_AHEAD))
-                .map(|c| c.configuration.clone())
-                .collect(),
-        };
-        let key = format!("{}/{}/{}", self.case.name, phase.name, candidate.name);
-        let checked = ledger.check(&key, &order)?;
-        self.checked
-            .push((candidate.configuration.clone(), checked.clone()));
-        Ok((checked, true))
+            own_metrics: own_metrics.map(|m| m.0.clone()).collect(),
+            next: vec![],
+        }
     }
 
     /// Takes the quickest sample for the time of an invocation where it is quicker than the check's: a check that fell into a bad
     /// moment of the machine would have every later phase with that configuration believe that few blocks are affordable.
     fn learn(&mut self, roster: &Roster, measured: &[Block]) {
-        for cell in measured.iter().flat_map(|block| &block.cells) {
+        let cells = measured
+            .iter()
+            .flat_map(|block| block.cells.iter().map(move |c| (block, c)));
+        for (block, cell) in cells {
             let walls = cell.samples.iter().map(|s| s.invocation.timing.wall.0);
             let Some(quickest) = walls.min_by(f64::total_cmp) else {
                 continue;
             };
             let configuration = &roster.candidates[cell.variant.0 as usize].configuration;
-            let known = self.checked.iter_mut().find(|(c, _)| c == configuration);
+            let node = |place: &Option<Place>| place.as_ref().map(|place| place.node.clone());
+            let is_it = |(c, checked): &&mut (Configuration, Checked)| {
+                c == configuration && node(&checked.place) == node(&block.place)
+            };
+            let known = self.checked.iter_mut().find(is_it);
             if let Some(time) = known.and_then(|(_, checked)| checked.invocation.as_mut()) {
                 time.0 = time.0.min(quickest);
             }
@@ -480,6 +544,8 @@ impl<'a> Desk<'a> {
             elapsed,
             failure,
             note: (!notes.is_empty()).then(|| notes.join("; ")),
+            platforms: findings.platforms.clone(),
+            nodes: findings.nodes.clone(),
             reference,
         }
     }
@@ -527,6 +593,7 @@ impl<'a> Desk<'a> {
             endings: BTreeMap::new(),
             measured: vec![],
             elapsed: Nanoseconds(0.0),
+            fleet: &mut self.fleet,
         };
         let (reference, last) = (VariantId::REFERENCE, VariantId(1));
         let series = board.fresh(Purpose::Confirm, vec![reference, last], CONFIRMATION_BLOCKS)?;

@@ -40,7 +40,8 @@ pub(super) struct Searched {
 
 /// What a configuration is worth.
 struct Effort {
-    blocks: u32,
+    /// As many blocks again as it has, instead of a contender's.
+    doubles: bool,
     /// The best so far (log scale): who is far from it gets no more blocks.
     best: f64,
     done: u32,
@@ -124,6 +125,8 @@ impl Desk<'_> {
         };
         let mut tried: Vec<Tried> = vec![];
         let mut mixtures = Mixtures::new(self.seed().wrapping_add(1));
+        // A strategy learns more from one at a time; but nodes that wait for it learn nothing.
+        let at_once = self.plan.on.as_ref().map_or(1, |on| on.nodes as usize);
         let mut asked = 0;
         while asked < planned && spent.0 < limit {
             if !seeking.search.pareto.is_empty() {
@@ -136,52 +139,37 @@ impl Desk<'_> {
                     &tried,
                 );
             }
-            let Some(id) = strategy.ask(1).first().copied() else {
+            let mut ids = strategy.ask(at_once.min(planned - asked));
+            ids.dedup();
+            if ids.is_empty() {
                 break;
-            };
-            asked += 1;
+            }
+            asked += ids.len();
             let before = spent.0;
-            let place = tried.iter().position(|t| t.id == id).unwrap_or(tried.len());
-            if place == tried.len() {
-                let candidate = seeking.candidate(id, &reference);
-                let variant = self.admit(phase, candidate, roster, spent, ledger)?;
-                tried.push(Tried {
-                    id,
-                    variant,
-                    estimate: None,
-                    seconds: 0.0,
-                });
+            let places = self.admit(phase, seeking, &ids, &mut tried, roster, spent, ledger)?;
+            let effort = Effort {
+                // Who refines doubles what there is.
+                doubles: entry.refines,
+                best: best_of(&tried),
+                done: asked as u32,
+                planned: planned as u32,
+            };
+            let able = places.iter().map(|&place| tried[place].variant);
+            let able: Vec<VariantId> = able.filter(|v| !roster.barred.contains_key(v)).collect();
+            let estimates =
+                self.estimate(phase, &able, &effort, roster, &mut searched, spent, ledger)?;
+            // Measured at the same time, each is told its share.
+            let seconds = (spent.0 - before) / 1e9 / places.len() as f64;
+            for place in places {
+                let tried = &mut tried[place];
+                if !roster.barred.contains_key(&tried.variant) {
+                    tried.estimate = estimates.get(&tried.variant).copied();
+                }
+                tried.seconds += seconds;
+                let outcome =
+                    (tried.estimate).map_or(Outcome::Failed, |e| Outcome::Objective(e.exp()));
+                strategy.tell(tried.id, outcome, tried.seconds);
             }
-            let variant = tried[place].variant;
-            if !roster.barred.contains_key(&variant) {
-                // Who refines doubles what there is. Else the best so far says who is a contender.
-                let (blocks, best) = match entry.refines {
-                    true => (
-                        searched.series.completed(variant).len().max(1) as u32,
-                        f64::INFINITY,
-                    ),
-                    false => (BLOCKS, best_of(&tried)),
-                };
-                let effort = Effort {
-                    blocks,
-                    best,
-                    done: asked as u32,
-                    planned: planned as u32,
-                };
-                tried[place].estimate = self.estimate(
-                    phase,
-                    variant,
-                    &effort,
-                    roster,
-                    &mut searched,
-                    spent,
-                    ledger,
-                )?;
-            }
-            tried[place].seconds += (spent.0 - before) / 1e9;
-            let outcome =
-                (tried[place].estimate).map_or(Outcome::Failed, |e| Outcome::Objective(e.exp()));
-            strategy.tell(id, outcome, tried[place].seconds);
             self.report_incumbent(
                 phase,
                 (asked, planned),
@@ -307,7 +295,8 @@ impl Desk<'_> {
         });
     }
 
-    /// The log ratio to the reference; absent if it did not complete.
+    /// The log ratios to the reference, of those that completed. What is asked for at once is measured in rounds, one block of each
+    /// that is still a contender.
     #[expect(
         clippy::too_many_arguments,
         reason = "one step of the loop above, which owns all of it"
@@ -315,35 +304,57 @@ impl Desk<'_> {
     fn estimate(
         &mut self,
         phase: &Phase,
-        variant: VariantId,
+        variants: &[VariantId],
         effort: &Effort,
         roster: &Roster,
         searched: &mut Searched,
         spent: &mut Nanoseconds,
         ledger: &mut Ledger<'_>,
-    ) -> Result<Option<f64>, Error> {
-        let time = |v: VariantId| roster.checks[v.0 as usize].invocation.map_or(0.0, |t| t.0);
-        let factor = time(variant) / time(VariantId::REFERENCE).max(1.0);
-        if factor > HOPELESS {
-            return Ok(Some(factor.ln()));
+    ) -> Result<BTreeMap<VariantId, f64>, Error> {
+        let reference = VariantId::REFERENCE;
+        let mut found = BTreeMap::new();
+        let mut left: Vec<(VariantId, u32)> = vec![];
+        for &variant in variants {
+            match roster.factor(variant).filter(|factor| *factor > HOPELESS) {
+                Some(factor) => _ = found.insert(variant, factor.ln()),
+                None if effort.doubles => {
+                    left.push((
+                        variant,
+                        searched.series.completed(variant).len().max(1) as u32,
+                    ));
+                }
+                None => left.push((variant, BLOCKS)),
+            }
+        }
+        if left.is_empty() {
+            return Ok(found);
         }
         let mut board = self.board(&phase.name, roster, ledger, *spent);
-        let live = [VariantId::REFERENCE, variant];
-        let mut found = None;
-        let had = searched.series.pairs(variant, VariantId::REFERENCE).len();
-        for n in 0..effort.blocks {
-            let index = searched.series.blocks;
-            let block = board.block(Purpose::Race, index, &live, effort.planned)?;
-            searched.series.add(&block, board.plan);
-            let pairs = searched.series.pairs(variant, VariantId::REFERENCE);
-            if pairs.len() <= had + n as usize {
-                found = None;
+        let mut best = effort.best;
+        for round in 1.. {
+            left.retain(|(_, blocks)| *blocks >= round);
+            let now: Vec<VariantId> = left.iter().map(|(variant, _)| *variant).collect();
+            if now.is_empty() || board.endings.contains_key(&reference) {
                 break;
             }
-            let centre = -stats::compare(&pairs, 0.05, TICK, 0).speedup.ln();
-            found = Some(centre);
-            if centre > effort.best + MARGIN {
-                break;
+            let had = |series: &Series| {
+                let pairs = |v: &VariantId| (*v, series.pairs(*v, reference));
+                now.iter().map(pairs).collect::<BTreeMap<_, _>>()
+            };
+            let before = had(&searched.series);
+            board.beside_reference(&mut searched.series, &now, effort.planned)?;
+            for (variant, pairs) in had(&searched.series) {
+                if pairs.len() == before[&variant].len() {
+                    found.remove(&variant);
+                    left.retain(|(v, _)| *v != variant);
+                    continue;
+                }
+                let centre = -stats::compare(&pairs, 0.05, TICK, 0).speedup.ln();
+                found.insert(variant, centre);
+                best = best.min(centre);
+            }
+            if !effort.doubles {
+                left.retain(|(v, _)| found.get(v).is_some_and(|centre| *centre <= best + MARGIN));
             }
         }
         board.tell((Purpose::Race, effort.done, effort.planned), 2, None);
@@ -353,36 +364,53 @@ impl Desk<'_> {
         Ok(found)
     }
 
-    /// Checks one more candidate and gives it its number.
+    /// Checks those that were not tried before, and gives them their numbers. Returns where each stands among the tried.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one step of the loop above, which owns all of it"
+    )]
     fn admit(
         &mut self,
         phase: &Phase,
-        candidate: Candidate,
+        seeking: &Seeking<'_>,
+        ids: &[ConfigurationId],
+        tried: &mut Vec<Tried>,
         roster: &mut Roster,
         spent: &mut Nanoseconds,
         ledger: &mut Ledger<'_>,
-    ) -> Result<VariantId, Error> {
-        let variant = VariantId(roster.candidates.len() as u32);
+    ) -> Result<Vec<usize>, Error> {
+        let reference = roster.candidates[0].configuration.clone();
+        let first = roster.candidates.len() as u32;
+        let is_new = |id: &&ConfigurationId| !tried.iter().any(|t| t.id == **id);
+        let new: Vec<ConfigurationId> = ids.iter().filter(is_new).copied().collect();
+        let candidates: Vec<Candidate> =
+            (new.iter().map(|id| seeking.candidate(*id, &reference))).collect();
         let expected = self.expect(ledger)?;
-        self.observer.event(&Event::Checking {
-            phase: &phase.name,
-            variant: &candidate.name,
-        });
-        let (checked, is_new) = self.check(
-            phase,
-            variant,
-            std::slice::from_ref(&candidate),
-            expected,
-            ledger,
-        )?;
-        if is_new {
-            spent.0 += checked.elapsed.0;
+        self.announce_checks(phase, VariantId(first), &candidates, expected, ledger);
+        for ((id, candidate), variant) in new.into_iter().zip(candidates).zip(first..) {
+            let variant = VariantId(variant);
+            self.observer.event(&Event::Checking {
+                phase: &phase.name,
+                variant: &candidate.name,
+            });
+            let alone = std::slice::from_ref(&candidate);
+            let (checked, is_new) = self.check(phase, variant, alone, expected, ledger)?;
+            if is_new {
+                spent.0 += checked.elapsed.0;
+            }
+            if let Some(verdict) = self.gate(phase, &checked) {
+                roster.barred.insert(variant, verdict);
+            }
+            roster.candidates.push(candidate);
+            roster.checks.push(checked);
+            tried.push(Tried {
+                id,
+                variant,
+                estimate: None,
+                seconds: 0.0,
+            });
         }
-        if let Some(verdict) = self.gate(phase, &checked) {
-            roster.barred.insert(variant, verdict);
-        }
-        roster.candidates.push(candidate);
-        roster.checks.push(checked);
-        Ok(variant)
+        let place = |id: &ConfigurationId| tried.iter().position(|t| t.id == *id);
+        Ok(ids.iter().filter_map(place).collect())
     }
 }

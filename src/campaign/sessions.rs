@@ -163,6 +163,7 @@ fn side_by_side(
         let order = BlockOrder {
             index,
             purpose: Purpose::Calibrate,
+            seed,
             cells,
             repetitions,
             warm_up: plan.protocol.warm_up,

@@ -131,6 +131,7 @@ impl Runner for Machine {
             elapsed: Nanoseconds(1e5 * order.cells.len() as f64),
             cells,
             conditions: Conditions::default(),
+            place: None,
         };
         if order.purpose == Purpose::Race {
             self.look(&block, order);

@@ -47,6 +47,9 @@ pub(super) struct Common {
     /// Short for --set device=NAME
     #[arg(long, global = true, value_name = "NAME")]
     pub(super) device: Option<String>,
+    /// Where blocks run: `slurm`, or `local` whatever the plan says; short for --set on.engine=NAME
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(super) on: Option<String>,
     /// Short for --set protocol.seed=N
     #[arg(long, global = true, value_name = "N")]
     pub(super) seed: Option<u64>,
@@ -100,10 +103,15 @@ fn strategies() -> Vec<PossibleValue> {
 }
 
 impl Common {
-    /// Every override, `--device` and `--seed` among them.
+    /// Every override, `--device`, `--on` and `--seed` among them.
     pub(super) fn overrides(&self) -> Vec<(String, String)> {
         let mut all = self.set.clone();
         all.extend(self.device.iter().map(|d| ("device".to_owned(), d.clone())));
+        all.extend(
+            self.on
+                .iter()
+                .map(|on| ("on.engine".to_owned(), on.clone())),
+        );
         all.extend(
             self.seed
                 .iter()

@@ -13,6 +13,11 @@ pub(super) fn calibrate(plan: &Path, common: &Common) -> Result<ExitCode, Failur
     let loaded = load(plan, common)?;
     let environment = environment(&loaded.folder);
     let plan = &loaded.parsed.plan;
+    if plan.on.is_some() {
+        return Err(Failure::Said(
+            "calibrate measures the machine that it runs on, and this plan runs on a cluster; say --on local, on one of its nodes".into(),
+        ));
+    }
     let found = {
         let mut progress = Progress::new(common);
         campaign::calibrate(

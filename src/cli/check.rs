@@ -10,6 +10,7 @@ use crate::plan::{
     WorkloadChoice, sweep_variants,
 };
 use crate::value::Nanoseconds;
+use crate::worker::{find_slurm, sbatch_options};
 use serde_json::json;
 use std::path::Path;
 use std::process::ExitCode;
@@ -132,6 +133,16 @@ fn heading(loaded: &Loaded) -> Vec<String> {
     );
     if protocol.cache == Cache::Cold {
         line("caches", "cold on a GPU, before every invocation".into());
+    }
+    if let Some(on) = &plan.on {
+        line(
+            "on",
+            format!(
+                "Slurm, at most {} at a time, each block a task on one node",
+                count(on.nodes as usize, "node")
+            ),
+        );
+        line("", format!("sbatch {}", sbatch_options(on)));
     }
     lines
 }
@@ -359,11 +370,16 @@ fn warnings(plan: &Plan, rows: &[Row<'_>]) -> Vec<String> {
             ));
         }
     }
-    let mut absent: Vec<String> = plan.cases.iter().filter_map(absent_device).collect();
-    absent.dedup();
-    found.extend(absent);
-    if let WorkloadChoice::Command(command) = &plan.workload {
-        found.extend(missing_program(command));
+    if plan.on.is_some() {
+        // What its nodes have, this machine cannot say.
+        found.extend(find_slurm().err());
+    } else {
+        let mut absent: Vec<String> = plan.cases.iter().filter_map(absent_device).collect();
+        absent.dedup();
+        found.extend(absent);
+        if let WorkloadChoice::Command(command) = &plan.workload {
+            found.extend(missing_program(command));
+        }
     }
     if let WorkloadChoice::Kernel(kernel) = &plan.workload {
         found.extend(missing_sources(kernel));
@@ -437,6 +453,7 @@ fn object(loaded: &Loaded, rows: &[Row<'_>], warnings: &[String]) -> serde_json:
         "plan": loaded.path,
         "name": plan.name,
         "cases": cases,
+        "on": plan.on,
         "phases": phases,
         "most_blocks": most_blocks(plan, rows),
         "time_limit_s": time_limit(plan).0 / 1e9,

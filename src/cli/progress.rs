@@ -5,7 +5,9 @@ use super::terminal::{complain, is_interactive, plain};
 use crate::campaign::{Event, Observer};
 use crate::stats::Comparison;
 use crate::trial::{Ending, Purpose};
+use crate::worker::Voice;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::sync::Arc;
 
 pub(super) struct Progress {
     bar: ProgressBar,
@@ -46,6 +48,16 @@ impl Progress {
             standing: String::new(),
             incumbent: String::new(),
         }
+    }
+
+    /// How a cluster speaks: it waits, something was submitted again.
+    pub(super) fn voice(&self, common: &Common) -> Voice {
+        let (bar, is_quiet) = (self.bar.clone(), common.quiet);
+        Voice(Arc::new(move |text| match bar.is_hidden() {
+            true if is_quiet => {}
+            true => complain(&format!("note: {text}")),
+            false => bar.println(plain(&format!("note: {text}"))),
+        }))
     }
 
     fn line(&self, text: &str) {

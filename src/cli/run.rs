@@ -21,12 +21,16 @@ pub(super) fn execute(loaded: Loaded, how: &How, common: &Common) -> Result<Exit
     let trace = how.trace.as_deref().map(TraceFile::create).transpose()?;
     let interrupted = interruption();
     let environment = environment(&loaded.folder);
-    let calibration = Calibration::load(
-        &common.results,
-        &loaded.parsed.plan.name,
-        &environment.fingerprint(),
-    );
-    let ceilings = campaign::ceilings(&loaded.parsed.plan);
+    let plan = &loaded.parsed.plan;
+    // Of a cluster's nodes this machine says nothing.
+    let is_here = plan.on.is_none();
+    let fingerprint = environment.fingerprint();
+    let calibration =
+        Calibration::load(&common.results, &plan.name, &fingerprint).filter(|_| is_here);
+    let ceilings = match is_here {
+        true => campaign::ceilings(plan),
+        false => vec![],
+    };
     let mut text = loaded.text;
     for (key, value) in loaded.overrides {
         text.push_str(&format!("# --set {key}={}\n", value.replace('\n', " ")));
@@ -48,16 +52,18 @@ pub(super) fn execute(loaded: Loaded, how: &How, common: &Common) -> Result<Exit
     {
         complain(&format!("note: {what}"));
     }
+    let progress = Progress::new(common);
     let order = CampaignOrder {
         header,
         results: common.results.clone(),
         program: program()?,
         interrupted,
         is_fresh: how.fresh,
+        voice: progress.voice(common),
         tracer: trace.as_ref().map(TraceFile::tracer),
     };
     let summary = {
-        let mut observers: Vec<Box<dyn Observer>> = vec![Box::new(Progress::new(common))];
+        let mut observers: Vec<Box<dyn Observer>> = vec![Box::new(progress)];
         observers.extend(trace.map(|trace| Box::new(trace) as Box<dyn Observer>));
         campaign::run(order, &mut observers)?
     };

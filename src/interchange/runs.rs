@@ -147,6 +147,7 @@ fn header(
                 device: DeviceChoice::Auto,
                 problem: vec![],
             }],
+            on: None,
         },
         plan_text: format!(
             "# No plan: imported from {} ({}).\n",
@@ -294,6 +295,7 @@ fn block(recording: &Recording, ids: &[VariantId], elapsed: Nanoseconds) -> Bloc
         elapsed,
         cells: ids.iter().zip(&recording.evaluations).map(cell).collect(),
         conditions: Conditions::default(),
+        place: None,
     }
 }
 

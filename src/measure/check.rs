@@ -5,7 +5,7 @@ use crate::accuracy::METRICS;
 use crate::array::Array;
 use crate::plan::Against;
 use crate::space::Configuration;
-use crate::trial::{Ending, PictureRecord, Stretch, VariantId, Work};
+use crate::trial::{Ending, PictureRecord, Place, Stretch, VariantId, Work};
 use crate::value::{Bytes, Nanoseconds};
 use crate::workload::files;
 use serde::{Deserialize, Serialize};
@@ -67,6 +67,9 @@ pub struct Checked {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub timeline: Vec<Stretch>,
     pub work: Option<Work>,
+    /// Where it was made, if not on the campaign's own machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
 }
 
 impl Checked {
@@ -86,6 +89,7 @@ impl Checked {
             pictures: vec![],
             timeline: vec![],
             work: None,
+            place: None,
         }
     }
 }

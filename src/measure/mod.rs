@@ -4,12 +4,14 @@
 mod check;
 mod conditions;
 pub mod memory;
+mod place;
 mod spans;
 #[cfg(test)]
 mod tests;
 mod watchdog;
 
 pub use check::{CheckOrder, Checked, ExpectOrder, check, expect};
+pub use place::place;
 pub use spans::Spans;
 pub use watchdog::Watchdog;
 
@@ -31,6 +33,8 @@ pub struct BlockOrder {
     /// Counts within a phase and purpose.
     pub index: u32,
     pub purpose: Purpose,
+    /// What its order of cells was drawn from; no two blocks of a campaign have the same.
+    pub seed: u64,
     /// In the order in which to run them.
     pub cells: Vec<CellOrder>,
     /// Samples a cell.

@@ -60,6 +60,7 @@ impl Listener for Cells {
 
 fn order(cache: Cache) -> BlockOrder {
     BlockOrder {
+        seed: 1,
         index: 0,
         purpose: Purpose::Screen,
         cells: vec![CellOrder {

@@ -5,7 +5,7 @@ use super::reader::{Fields, Findings, scalar, text, texts};
 use super::tree::{Kind, Node};
 use super::{
     Accuracy, Against, Cache, Case, Declaration, DeviceChoice, ENERGY_SAMPLE_NS, Limits, Objective,
-    Phase, Plan, Protocol, Question, WarmUp, WorkloadChoice, graph, kernel,
+    Phase, Plan, Protocol, Question, WarmUp, WorkloadChoice, graph, kernel, on,
 };
 use crate::accuracy::METRICS;
 use crate::diagnostic::{Diagnostic, Origin};
@@ -24,6 +24,7 @@ pub(super) const PLAN_KEYS: &[&str] = &[
     "baseline",
     "phases",
     "matrix",
+    "on",
 ];
 pub(super) const ACCURACY_KEYS: &[&str] = &["against", "limits"];
 pub(super) const LIMITS_KEYS: &[&str] = &["peak_memory"];
@@ -135,6 +136,7 @@ fn plan(tree: &Node, known: &Known<'_>, findings: &mut Findings) -> Option<(Plan
     if objective == Objective::Energy {
         check_energy(&fields, &cases, &protocol, findings);
     }
+    let on = on::on(&fields, &choice, findings);
     let title = fields
         .text("title", findings)
         .unwrap_or_else(|| name.clone());
@@ -149,6 +151,7 @@ fn plan(tree: &Node, known: &Known<'_>, findings: &mut Findings) -> Option<(Plan
         baseline,
         phases,
         cases,
+        on,
     };
     Some((plan, declaration))
 }

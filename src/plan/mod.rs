@@ -3,6 +3,7 @@ mod check;
 mod command;
 mod graph;
 mod kernel;
+mod on;
 mod parameter;
 mod phases;
 mod reader;
@@ -14,6 +15,7 @@ mod tree;
 
 pub use command::placeholders;
 pub use kernel::ELEMENTS;
+pub use on::Slurm;
 pub use parameter::{parse_parameter, parse_value};
 
 use crate::diagnostic::{Diagnostic, Origin};
@@ -92,6 +94,9 @@ pub struct Plan {
     pub phases: Vec<Phase>,
     /// The repetitions of the plan over devices and problem sizes; one with an empty name where there is no matrix.
     pub cases: Vec<Case>,
+    /// Where blocks run, if not on this machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on: Option<Slurm>,
 }
 
 /// One repetition of the whole plan.

@@ -58,6 +58,38 @@ pub(super) struct Plan {
     phases: Vec<Phase>,
     /// Repeats the plan: `device`, or `problem.KEY`, each with a list.
     matrix: Option<BTreeMap<String, Vec<Scalar>>>,
+    on: Option<On>,
+}
+
+/// Where blocks run, if not on this machine: on the nodes of a cluster, one task a block.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct On {
+    /// slurm (the default here), or local: on this machine, whatever stands below.
+    engine: Option<String>,
+    partition: Option<String>,
+    account: Option<String>,
+    /// At most so many tasks at a time (8), each on one node; so many configurations a search asks for at once.
+    nodes: Option<u32>,
+    /// gpu:1
+    gres: Option<String>,
+    constraint: Option<String>,
+    /// Of one task, which measures one block.
+    time_limit: Option<Quantity>,
+    /// No other job on the node (the default).
+    exclusive: Option<bool>,
+    /// nomultithread
+    hint: Option<String>,
+    /// For srun: cores, map_cpu:0,2.
+    cpu_bind: Option<String>,
+    /// For srun: local.
+    mem_bind: Option<String>,
+    /// high, or MHz; what was read back is recorded.
+    gpu_freq: Option<String>,
+    /// Submissions again of a task that came to nothing (3).
+    resubmit: Option<u32>,
+    /// More options of sbatch: [--qos=high].
+    arguments: Option<OneOrMore>,
 }
 
 /// Exactly one of `builtin`, `command` and `kernel`.

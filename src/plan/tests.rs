@@ -1,7 +1,7 @@
 //! Wrong plans, each with the message that its author sees; right plans; and inputs that nobody wrote.
 use super::schema::schema;
 use super::*;
-use crate::plan::{check, command, kernel};
+use crate::plan::{check, command, kernel, on};
 use proptest::prelude::*;
 
 const GOOD: &str = "name: t
@@ -977,7 +977,7 @@ fn the_schema_has_the_keys_that_the_checker_accepts() {
         keys.sort();
         keys
     };
-    let pairs: [(&str, &[&str]); 17] = [
+    let pairs: [(&str, &[&str]); 18] = [
         ("", check::PLAN_KEYS),
         ("Workload", command::WORKLOAD_KEYS),
         ("OutputFile", command::OUTPUT_KEYS),
@@ -995,12 +995,83 @@ fn the_schema_has_the_keys_that_the_checker_accepts() {
         ("Search", phases::SEARCH_KEYS),
         ("Budget", phases::BUDGET_KEYS),
         ("Hypothesis", phases::HYPOTHESIS_KEYS),
+        ("On", on::ON_KEYS),
     ];
     for (name, accepted) in pairs {
         let mut accepted: Vec<String> = accepted.iter().map(|k| (*k).to_owned()).collect();
         accepted.sort();
         assert_eq!(keys(name), accepted, "{name}");
     }
+}
+
+#[test]
+fn where_a_plan_runs_is_checked_like_the_rest_and_local_is_here() {
+    let on = |section: &str| parse(&format!("{GOOD}on: {section}\n"));
+    let slurm =
+        on("{partition: gpu, gres: 'gpu:1', time_limit: 30m, nodes: 3, arguments: [--qos=high]}");
+    let slurm = slurm.unwrap().plan.on.unwrap();
+    assert_eq!(slurm.partition.as_deref(), Some("gpu"));
+    assert_eq!(slurm.time_limit, Some(Nanoseconds(1800e9)));
+    assert_eq!(
+        (slurm.nodes, slurm.is_exclusive, slurm.resubmit),
+        (3, true, 3)
+    );
+    assert_eq!(parse(GOOD).unwrap().plan.on, None);
+    assert_eq!(on("{engine: local, partition: gpu}").unwrap().plan.on, None);
+    let set = parse_with(
+        GOOD.as_bytes(),
+        &[("on.engine", "slurm"), ("on.nodes", "2")],
+    );
+    assert_eq!(set.unwrap().plan.on.unwrap().nodes, 2);
+    for (section, message) in [
+        ("{partion: gpu}", "unknown key in `on` `partion`"),
+        ("{engine: pbs}", "unknown engine `pbs`"),
+        (
+            "{nodes: 0}",
+            "`nodes` must be a whole number from 1 to 1000",
+        ),
+        ("{time_limit: soon}", "`time_limit`: `soon` is no duration"),
+        ("{partition: ''}", "`partition` must be a word"),
+        (
+            "{arguments: [--array=0-3]}",
+            "`--array` is what phasetune itself tells sbatch",
+        ),
+        (
+            "{arguments: [qos=high]}",
+            "`qos=high` is no option of sbatch",
+        ),
+    ] {
+        let found = on(section).unwrap_err();
+        let [finding] = &found[..] else {
+            panic!("{section}: {found:?}");
+        };
+        assert!(finding.message.starts_with(message), "{}", finding.message);
+        assert!(matches!(finding.origin, Origin::File { start, .. } if start > 0));
+    }
+}
+
+#[test]
+fn what_several_nodes_would_write_at_once_must_be_in_their_scratch() {
+    let on = |plan: &str| parse(&format!("{plan}on: {{nodes: 3}}\n"));
+    let found = on(COMMAND).unwrap_err();
+    assert!(
+        found[0]
+            .message
+            .starts_with("the output of a plan that runs on a cluster"),
+        "{found:?}"
+    );
+    on(&COMMAND.replace("out.raw", "'{scratch}/out.raw'")).unwrap();
+    on(&COMMAND.replace("  output:", "  cwd: '{scratch}'\n  output:")).unwrap();
+    let built = COMMAND
+        .replace("out.raw", "'{scratch}/out.raw'")
+        .replace("  output:", "  build: make\n  output:");
+    let found = on(&built).unwrap_err();
+    assert!(
+        found[0].message.starts_with("the build of a plan"),
+        "{found:?}"
+    );
+    // Here, one writes after the other.
+    parse(&built).unwrap();
 }
 
 proptest! {

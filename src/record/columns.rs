@@ -162,6 +162,12 @@ pub(super) fn of_samples<'a>(
         t.truth("gpu_hot", "whether the GPU slowed itself down for its heat", |r| Some(r.block.conditions.gpu?.is_hot));
         t.truth("gpu_capped", "whether the GPU slowed itself down for its power limit", |r| Some(r.block.conditions.gpu?.is_capped));
     }
+    if header.plan.on.is_some() {
+        t.text("node", "node of the cluster that the block ran on", |r| r.block.place.as_ref().map(|p| p.node.as_str()));
+        t.text("platform", "class of that node's hardware", |r| r.block.place.as_ref().map(|p| p.platform.as_str()));
+        t.text("bound_cpus", "processors that the worker was bound to, read back", |r| r.block.place.as_ref()?.cpus.as_deref());
+        t.text("bound_memory", "NUMA nodes, likewise", |r| r.block.place.as_ref()?.memory_nodes.as_deref());
+    }
     t.whole("batch", "", "invocations that the times are the mean of", |r| Some(r.sample.batch.into()));
     t.real("objective", "", "what the plan minimizes", |r| objective(r.sample, &r.header.plan));
     t.text("git_commit", "of the repository that the plan is in", |r| r.header.environment.git.as_ref().map(|g| g.commit.as_str()));

@@ -53,6 +53,7 @@ pub(super) fn header() -> Header {
                 device: DeviceChoice::Cpu,
                 problem: vec![],
             }],
+            on: None,
         },
         plan_text: "name: t\n".into(),
         plan_path: "experiments/t.yaml".into(),
@@ -123,6 +124,7 @@ pub(super) fn block(phase: &str, index: u32) -> Entry {
             load: Some(0.5),
             ..Conditions::default()
         },
+        place: None,
     };
     Entry::Block {
         case: String::new(),

@@ -196,6 +196,49 @@ pub struct PhaseOutcome {
     pub failure: Option<String>,
     /// How a search ended, in words; absent elsewhere.
     pub note: Option<String>,
+    /// On a cluster: what each class of hardware said by its own blocks, the one that decided first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub platforms: Vec<PlatformOutcome>,
+    /// On a cluster: what each node gave.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nodes: Vec<NodeOutcome>,
+}
+
+/// What one class of hardware said of a phase's variants.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PlatformOutcome {
+    pub name: String,
+    /// Of the screening.
+    pub blocks: u32,
+    pub variants: Vec<PlatformVerdict>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlatformVerdict {
+    pub variant: VariantId,
+    pub comparison: Comparison,
+    pub verdict: Verdict,
+}
+
+/// One node's part in a phase.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct NodeOutcome {
+    pub node: String,
+    pub platform: String,
+    /// Of all purposes.
+    pub blocks: u32,
+    /// What its workers were bound to, read back.
+    pub cpus: Option<String>,
+    pub memory_nodes: Option<String>,
+    /// Medians of what the blocks read back, of processors and GPU.
+    pub megahertz: Option<f64>,
+    pub gpu_megahertz: Option<f64>,
+    /// Of the canary against the reference on this node, over all phases so far.
+    pub canary_p: Option<f64>,
+    /// Whether it counts no more, for its canary.
+    pub is_left_out: bool,
+    /// Of each compared variant, by this node's blocks of the screening.
+    pub speedups: Vec<(VariantId, f64)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

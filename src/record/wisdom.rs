@@ -81,11 +81,16 @@ impl Wisdom {
         let git = header.environment.git.as_ref();
         // What ran there says where it ran.
         let device = run.trials.iter().find(|trial| trial.case == last.case)?;
+        // On a cluster, that of the nodes that decided; the machine that coordinated measured nothing.
+        let of_case = run.outcomes.iter().rev().filter(|o| o.case == last.case);
+        let deciding = of_case.filter_map(|o| o.platforms.first()).next();
+        let backend = device.device.split(':').next().unwrap_or_default();
+        let platform = deciding.map(|platform| format!("{backend}: {}", platform.name));
         Some(Wisdom {
             workload: workload_name(&plan.workload),
             problem: case.problem.clone(),
             size: header.declaration.size(&case.problem),
-            device: hardware(&header.environment, &device.device),
+            device: platform.unwrap_or_else(|| hardware(&header.environment, &device.device)),
             objective: plan.objective.clone(),
             configuration: last.recommended().clone(),
             baseline: last.baseline.clone(),

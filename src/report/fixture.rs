@@ -736,6 +736,7 @@ fn plan(phases: Vec<Phase>) -> Plan {
             device: DeviceChoice::Cpu,
             problem: vec![],
         }],
+        on: None,
     }
 }
 

@@ -118,6 +118,7 @@ static SECTIONS: &[Section] = &[
     sections::roofline::section,
     sections::pareto::section,
     sections::quality::section,
+    sections::nodes::section,
     sections::noise::section,
     sections::reproduce::section,
 ];

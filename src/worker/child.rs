@@ -4,12 +4,12 @@
     unsafe_code,
     reason = "asking the kernel to end the worker when its campaign dies (prctl)"
 )]
-use super::protocol::{LoadOrder, Reply, Request, receive, send};
+use super::protocol::{LoadOrder, Order, Reply, Request, receive, send};
 use super::{Runner, WorkerLost};
 use crate::measure::{BlockOrder, CheckOrder, Checked, ExpectOrder, memory};
 use crate::plan::WorkloadChoice;
 use crate::trace::{self, Moment, Note, Tracer, Track};
-use crate::trial::{Block, Cell, Conditions, Ending, VariantId};
+use crate::trial::{Block, Cell, Conditions, Ending, Place, VariantId};
 use crate::value::{Bytes, Nanoseconds};
 use crate::workload::command::signal_name;
 use std::io::{BufReader, Read};
@@ -33,6 +33,8 @@ pub struct Child {
     memory_guard: Option<Bytes>,
     link: Option<Link>,
     started: u32,
+    /// As the last worker said.
+    place: Option<Place>,
 }
 
 #[derive(Debug)]
@@ -86,7 +88,13 @@ impl Child {
             track: tracer.map(|tracer| tracer.track(0, CAMPAIGN_THREAD)),
             link: None,
             started: 0,
+            place: None,
         }
+    }
+
+    /// Where its workers measure, once one has loaded the workload.
+    pub(super) fn place(&self) -> Option<&Place> {
+        self.place.as_ref()
     }
 
     fn link(&mut self) -> Result<&mut Link, WorkerLost> {
@@ -98,7 +106,7 @@ impl Child {
             self.link = Some(link);
             sent.map_err(|e| WorkerLost::Gone(format!("the worker does not take orders: {e}")))?;
             match self.answer(f64::INFINITY)? {
-                Answer::Reply(Reply::Loaded) => {}
+                Answer::Reply(Reply::Loaded(place)) => self.place = Some(place),
                 Answer::Reply(Reply::Refused(reason)) => return Err(self.refused(reason)),
                 Answer::Reply(Reply::Absent(reason)) => {
                     self.retire();
@@ -250,7 +258,8 @@ impl Child {
         WorkerLost::Refused(reason)
     }
 
-    fn request(&mut self, request: &Request) -> Result<(), WorkerLost> {
+    fn request(&mut self, order: Order) -> Result<(), WorkerLost> {
+        let request = &Request::Order(order);
         let has_worked = self.link.is_some();
         let sent = send(&mut self.link()?.requests, request);
         // One that was ended between two orders has hurt no measurement: another takes its place.
@@ -306,7 +315,7 @@ impl Child {
 impl Runner for Child {
     fn block(&mut self, order: &BlockOrder) -> Result<Block, WorkerLost> {
         let (started, opened) = (Instant::now(), self.moment());
-        self.request(&Request::Block(order.clone()))?;
+        self.request(Order::Block(order.clone()))?;
         let worker = self.started;
         let is_first = self.link.as_ref().is_some_and(|link| link.blocks_done == 0);
         let (cells, conditions) = self.cells(order)?;
@@ -347,6 +356,7 @@ impl Runner for Child {
             elapsed,
             cells,
             conditions,
+            place: None,
         })
     }
 
@@ -354,7 +364,7 @@ impl Runner for Child {
         let (started, opened) = (Instant::now(), self.moment());
         // Memory is only known of a process that did nothing else before.
         self.retire();
-        self.request(&Request::Check(order.clone()))?;
+        self.request(Order::Check(order.clone()))?;
         // Preparing and two invocations, each under the watchdog; reading back and comparing are not the variant's fault.
         let mut checked = match self.answer(f64::INFINITY)? {
             Answer::Reply(Reply::Checked(checked)) => *checked,
@@ -376,7 +386,7 @@ impl Runner for Child {
 
     fn expect(&mut self, order: &ExpectOrder) -> Result<bool, WorkerLost> {
         let opened = self.moment();
-        self.request(&Request::Expect(order.clone()))?;
+        self.request(Order::Expect(order.clone()))?;
         let answer = self.answer(f64::INFINITY)?;
         self.retire();
         self.note(opened, || ("expected output".into(), vec![]));

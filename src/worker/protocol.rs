@@ -3,7 +3,7 @@
 use crate::measure::{BlockOrder, CheckOrder, Checked, ExpectOrder};
 use crate::plan::{DeviceChoice, WorkloadChoice};
 use crate::trace::{Moment, Traced};
-use crate::trial::{Cell, Conditions, VariantId};
+use crate::trial::{Cell, Conditions, Place, VariantId};
 use crate::value::{Bytes, Nanoseconds, Value};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::io::{self, BufRead, Read, Write};
@@ -37,17 +37,24 @@ pub struct TraceOrder {
 #[expect(clippy::large_enum_variant, reason = "one at a time")]
 pub(super) enum Request {
     Load(LoadOrder),
+    Order(Order),
+    /// What does the clock of your trace read?
+    Clock,
+}
+
+/// What a worker can be asked to do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
     Expect(ExpectOrder),
     Check(CheckOrder),
     Block(BlockOrder),
-    /// What does the clock of your trace read?
-    Clock,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Reply {
-    Loaded,
+    Loaded(Place),
     /// Whether there is an output to compare with.
     Expected(bool),
     Checked(Box<Checked>),
@@ -109,14 +116,17 @@ mod tests {
     fn a_message_comes_back_as_it_was_sent() {
         let mut pipe = Vec::new();
         for message in [
-            Reply::Loaded,
+            Reply::Loaded(Place::default()),
             Reply::Refused("a\n\"b\" 5 {".into()),
             Reply::Expected(true),
         ] {
             send(&mut pipe, &message).unwrap();
         }
         let mut from = &pipe[..];
-        assert_eq!(receive(&mut from).unwrap(), Some(Reply::Loaded));
+        assert_eq!(
+            receive(&mut from).unwrap(),
+            Some(Reply::Loaded(Place::default()))
+        );
         assert_eq!(
             receive(&mut from).unwrap(),
             Some(Reply::Refused("a\n\"b\" 5 {".into()))

@@ -3,7 +3,7 @@
     clippy::exit,
     reason = "an invocation that hangs can only be ended with its process"
 )]
-use super::protocol::{LoadOrder, Reply, Request, receive, send};
+use super::protocol::{LoadOrder, Order, Reply, Request, receive, send};
 use crate::device;
 use crate::measure::{self, Bench, BlockOrder, Listener, Spans, Watchdog};
 use crate::plan::WorkloadChoice;
@@ -41,8 +41,9 @@ pub fn serve() -> ExitCode {
                 tracer = order.trace.as_ref().map(|_| Tracer::new(MOST_SPANS));
                 match load(&order, &out, tracer.as_ref()) {
                     Ok(loaded) => {
+                        let place = measure::place(&loaded.device);
                         bench = Some(loaded);
-                        Reply::Loaded
+                        Reply::Loaded(place)
                     }
                     Err(reply) => reply,
                 }
@@ -51,14 +52,18 @@ pub fn serve() -> ExitCode {
                 Some(tracer) => Reply::Clock(tracer.now()),
                 None => Reply::Refused("no trace is wanted, so there is no clock".into()),
             },
-            (Request::Expect(order), Some(bench)) => match measure::expect(bench, &order) {
-                Ok(has_output) => Reply::Expected(has_output),
-                Err(reason) => Reply::Refused(reason),
-            },
-            (Request::Check(order), Some(bench)) => {
+            (Request::Order(Order::Expect(order)), Some(bench)) => {
+                match measure::expect(bench, &order) {
+                    Ok(has_output) => Reply::Expected(has_output),
+                    Err(reason) => Reply::Refused(reason),
+                }
+            }
+            (Request::Order(Order::Check(order)), Some(bench)) => {
                 Reply::Checked(Box::new(measure::check(bench, &order)))
             }
-            (Request::Block(order), Some(bench)) => block(bench, &order, &out, tracer.as_ref()),
+            (Request::Order(Order::Block(order)), Some(bench)) => {
+                block(bench, &order, &out, tracer.as_ref())
+            }
             (_, None) => Reply::Refused("a request came before the workload".into()),
         };
         if !matches!(reply, Reply::Clock(_)) {

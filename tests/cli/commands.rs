@@ -50,6 +50,55 @@ const SUBCOMMANDS: [&str; 14] = [
     "import",
 ];
 
+/// No folder of PATH has Slurm.
+fn without_slurm(folder: &Path, arguments: &[&str]) -> Output {
+    let empty = folder.join("empty");
+    std::fs::create_dir_all(&empty).unwrap();
+    for program in ["sh", "sleep"] {
+        let _ = std::os::unix::fs::symlink(Path::new("/bin").join(program), empty.join(program));
+    }
+    command(folder, arguments)
+        .env("PATH", &empty)
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn without_slurm_a_plan_for_it_is_refused_with_what_to_do_and_all_else_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = "name: t
+workload: {command: [sleep, '0.00{t}']}
+protocol: {blocks: {min: 6, max: 6}}
+baseline: {t: 1}
+phases:
+  - {phase: one, kind: tiling, variants: {two: {t: 2}}}
+";
+    std::fs::write(folder.path().join("plan.yaml"), plan).unwrap();
+    let output = without_slurm(folder.path(), &["run", "plan.yaml", "--on", "slurm"]);
+    assert_eq!(output.status.code(), Some(1));
+    let complaint = text(&output.stderr);
+    assert!(
+        complaint.contains("there is no `sbatch` on the PATH; start this on a login node"),
+        "{complaint}"
+    );
+    assert!(!folder.path().join("results").exists(), "nothing was begun");
+    let output = without_slurm(folder.path(), &["check", "plan.yaml", "--on", "slurm"]);
+    assert!(output.status.success());
+    let shown = text(&output.stdout);
+    assert!(
+        shown.contains("Slurm, at most 8 nodes at a time"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("warning: Slurm is not on this machine"),
+        "{shown}"
+    );
+    let output = without_slurm(folder.path(), &["calibrate", "plan.yaml", "--on", "slurm"]);
+    assert!(text(&output.stderr).contains("--on local"));
+    let output = without_slurm(folder.path(), &["run", "plan.yaml"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+}
+
 #[test]
 fn the_help_shows_everything_at_a_glance() {
     let folder = tempfile::tempdir().unwrap();

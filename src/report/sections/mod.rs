@@ -9,6 +9,7 @@ pub(super) mod hypotheses;
 pub(super) mod influence;
 pub(super) mod loss;
 pub(super) mod matrix;
+pub(super) mod nodes;
 pub(super) mod noise;
 pub(super) mod pareto;
 pub(super) mod phases;

@@ -41,6 +41,9 @@ pub(in crate::report) fn section(run: &Run) -> Vec<Piece> {
 }
 
 fn calibration(run: &Run) -> String {
+    if run.header.plan.on.is_some() {
+        return "The nodes were not calibrated; what each phase could see is judged from its own intervals.".into();
+    }
     let Some(c) = &run.header.calibration else {
         return "This machine was not calibrated (phasetune calibrate); what each phase could see is judged from its own intervals.".into();
     };

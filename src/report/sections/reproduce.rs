@@ -92,6 +92,14 @@ fn rows(run: &Run) -> Vec<(&'static str, String)> {
                 .map_or_else(|| "unknown".into(), |l| format!("{l:.2}")),
         ),
     ];
+    if plan.on.is_some() {
+        // The nodes have a chapter of their own.
+        for (name, value) in &mut rows {
+            if ["System", "Processor", "Memory", "Governor", "Load at start"].contains(name) {
+                value.push_str(" (where it was started)");
+            }
+        }
+    }
     let caches: Vec<String> = environment
         .caches
         .iter()
