@@ -394,3 +394,23 @@ fn stages_that_overlap_have_shares_of_the_runtime_and_a_timeline() {
     assert_eq!(figures.len(), 1);
     assert_eq!(figures[0].sketch.crowded(), Vec::<String>::new());
 }
+
+#[test]
+fn what_is_better_the_larger_it_is_has_its_front_at_the_top() {
+    let (_folder, mut run) = fixture();
+    run.header.plan.accuracy.limits = vec![("psnr".into(), 40.0)];
+    for trial in &mut run.trials {
+        // The slower, the better: every one is on the front.
+        let ms = trial.quartiles.map_or(1.0, |q| q.1 / 1e6);
+        trial.accuracy = vec![("psnr".into(), 50.0 + ms / 10.0)];
+    }
+    let pieces = sections::pareto::section(&run);
+    let text = markdown::render("t", &pieces);
+    let rows = text.lines().filter(|line| line.starts_with("| ")).count();
+    assert!(rows > 3, "{text}");
+    let drawn = figures(&pieces)[0].sketch.paint().unwrap().svg;
+    assert!(
+        drawn.contains("psnr (log scale); higher is better"),
+        "{drawn}"
+    );
+}

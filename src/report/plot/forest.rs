@@ -85,10 +85,13 @@ fn row(sketch: &mut Sketch, mark: &Mark, (left, y): (f64, f64), x: &Axis) {
         );
         return;
     };
-    words.push_str(if effect.is_confirmed {
-        ", confirmed"
-    } else {
-        ", screening"
+    // Fresh blocks may not show what the screening did.
+    let claims = matches!(mark.verdict, Verdict::Faster | Verdict::SlightlyFaster);
+    let is_shown = effect.interval.is_none_or(|(lower, _)| lower > 1.0);
+    words.push_str(match effect.is_confirmed {
+        true if claims && !is_shown => ", not confirmed",
+        true => ", confirmed",
+        false => ", screening",
     });
     if mark.is_kept {
         words.push_str(", kept");

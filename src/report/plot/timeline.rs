@@ -1,5 +1,5 @@
 //! When the stages of an invocation worked, a row for each of their threads; one invocation below the other on one axis of time.
-use super::axis::{Axis, frame, row_name};
+use super::axis::{Axis, frame};
 use super::sketch::{Anchor, Sketch, fitted};
 use super::theme::{BLUE, Colour, GREEN, GREY, INK, LABEL, VERMILION, WIDTH};
 
@@ -52,7 +52,14 @@ pub(in crate::report) fn timeline(invocations: &[Lanes], title: &str) -> Sketch 
         y += HEAD;
         let top = y;
         for lane in &lanes.rows {
-            row_name(&mut sketch, (LEFT - 10.0, y + ROW / 2.0), &lane.name, LEFT);
+            let name = fitted(&lane.name, LABEL, LEFT - 20.0);
+            sketch.text(
+                (LEFT - 10.0, y + ROW / 2.0),
+                &name,
+                LABEL,
+                INK,
+                Anchor::Right,
+            );
             let colour = colour_of(lane.stage);
             for (start, end) in &lane.stretches {
                 let from = axis.at(*start);

@@ -56,7 +56,14 @@ fn of_case(run: &Run, case: &str) -> Vec<Piece> {
             })
         })
         .collect();
-    let both = |c: &Choice| vec![c.objective, two_digits(c.other)];
+    let better = better(name);
+    let both = |c: &Choice| {
+        let other = two_digits(c.other);
+        match better {
+            Better::Smaller => vec![c.objective, other],
+            Better::Larger => vec![c.objective, -other],
+        }
+    };
     let front = front(&choices.iter().map(both).collect::<Vec<_>>());
     front.iter().for_each(|&i| choices[i].is_best = true);
     let rows = front
@@ -92,7 +99,7 @@ fn of_case(run: &Run, case: &str) -> Vec<Piece> {
             &Meaning {
                 x_title: &format!("{} (median, log scale)", unit.head(&what.to_lowercase())),
                 other: name,
-                better: Better::Smaller,
+                better,
                 limit,
                 best: "blue: nothing measured is both quicker and more accurate",
             },

@@ -114,12 +114,15 @@ fn longest_first(names: &[String], trial: &Trial) -> Vec<usize> {
     order
 }
 
-/// How busy the stage was that bounds the last configuration, where its stages overlap.
+/// How busy the longest stage of the last configuration was, there and in the baseline, where stages may overlap.
 fn before_and_after(run: &Run, names: &[String], all: &[(String, &Trial)]) -> Option<Piece> {
     let [(_, first), (_, last)] = all else {
         return None;
     };
-    let (before, after) = (runtime(run, first)?, overlapping(run, last)?);
+    if last.timeline.is_empty() && overlapping(run, last).is_none() {
+        return None;
+    }
+    let (before, after) = (runtime(run, first)?, runtime(run, last)?);
     let longest = longest_first(names, last)[0];
     let share = |trial: &Trial, runtime: f64| percent(trial.stages[longest].0 / runtime);
     Some(Piece::Paragraph(format!(
