@@ -140,6 +140,8 @@ Common options:
       --set <KEY.PATH=VALUE>  Override anything in the plan, checked like the plan:
                               workload.problem.preset=tiny [repeatable]
       --device <NAME>         Short for --set device=NAME
+      --on <NAME>             Where blocks run: `slurm`, or `local` whatever the plan says; short
+                              for --set on.engine=NAME
       --seed <N>              Short for --set protocol.seed=N
       --json                  Print one JSON object on stdout instead of text
   -q, --quiet                 Say only what went wrong
