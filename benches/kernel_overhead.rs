@@ -80,6 +80,7 @@ fn main() -> ExitCode {
         purpose: Purpose::Screen,
         cells: vec![CellOrder {
             variant: VariantId::REFERENCE,
+            name: "reference".into(),
             configuration: Configuration::default(),
         }],
         repetitions: 3,

@@ -2,7 +2,8 @@
 //! `cargo run --release --example builtin -- beamform3d [preset=paper] [iq=FILE.npy] [fusion=…] …`
 //!
 //! Words NAME=VALUE are keys of the problem or tuning parameters, else the defaults hold. Then orders on stdin, a line each:
-//! `run` (answers with the seconds of one invocation), `output FILE.npy`, `exact FILE.npy` (double precision, by the definition).
+//! `run` (answers with the seconds of one invocation), `stages`
+//! (NAME=SECONDS of the last one), `output FILE.npy`, `exact FILE.npy` (double precision, by the definition).
 //! The scripts in benches/peers drive it.
 #![allow(
     clippy::disallowed_methods,
@@ -51,6 +52,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         memory_limit: None,
         scratch: scratch.path().to_owned(),
         seed: 1,
+        tracer: None,
     };
     let workload = (entry.load)(&problem, &surroundings)?;
     let device = device::open(DeviceChoice::Cpu)?;
@@ -61,14 +63,27 @@ fn main() -> Result<(), Box<dyn Error>> {
         let array = array.ok_or("there is no such array")?;
         Ok(files::write_array(Path::new(file), &array)?)
     };
+    let mut stages = vec![];
     println!("ready");
     for line in std::io::stdin().lines() {
         let line = line?;
         match line.split_once(' ').unwrap_or((&line, "")) {
             ("run", _) => {
                 let started = Instant::now();
-                executable.run().map_err(|ending| ending.sentence())?;
+                let invocation = executable.run().map_err(|ending| ending.sentence())?;
                 println!("{:.9}", started.elapsed().as_secs_f64());
+                stages = invocation.timing.stages;
+            }
+            ("stages", _) => {
+                let seconds =
+                    |(name, time): (&String, &Nanoseconds)| format!("{name}={:.9}", time.0 / 1e9);
+                let all: Vec<String> = declaration
+                    .stages
+                    .iter()
+                    .zip(&stages)
+                    .map(seconds)
+                    .collect();
+                println!("{}", all.join(" "));
             }
             ("output", file) => {
                 write(file, executable.output().map_err(|e| e.sentence())?)?;

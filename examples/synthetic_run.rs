@@ -336,6 +336,7 @@ impl Desk<'_> {
             } else {
                 vec![]
             },
+            timeline: vec![],
         })
     }
 

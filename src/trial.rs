@@ -234,6 +234,17 @@ pub struct Work {
     pub bytes: f64,
 }
 
+/// Time in which one thread of one of a workload's stages worked, since the start of its invocation.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stretch {
+    /// Index into the declared stages.
+    pub stage: u32,
+    /// Of the stage.
+    pub thread: u32,
+    pub start: Nanoseconds,
+    pub end: Nanoseconds,
+}
+
 /// How to draw a stored QC picture.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PictureRecord {

@@ -339,6 +339,7 @@ impl Bench {
             memory_limit: self.memory_limit,
             scratch: self.folder.path().join("scratch"),
             seed: 1,
+            tracer: None,
         };
         load_with(&self.choice, &surroundings, program()).unwrap()
     }

@@ -851,6 +851,7 @@ fn tunables(file: &str) -> Vec<Vec<(String, Value)>> {
             .to_vec(),
         "pstm/pstm.cu" => [32, 16, 17].map(pstm).to_vec(),
         "reduce/reduce.cu" => (0..4).map(reduce).collect(),
+        "e2p/e2p.cu" => (0..3).map(e2p).collect(),
         "transport/transport.cu" => [(32, 0, 0), (16, 1, 1), (17, 2, 1)]
             .map(|(storage, layout, extents)| {
                 let sizes = [
@@ -876,6 +877,29 @@ fn tunables(file: &str) -> Vec<Vec<(String, Value)>> {
             .to_vec(),
         other => panic!("kernels/{other}: write here with which tunables it is compiled"),
     }
+}
+
+/// The three forms of maps and of pixels: every choice is compiled where it is tested, in src/workload/e2p/tests.rs.
+fn e2p(form: i64) -> Vec<(String, Value)> {
+    let whole = [
+        ("WIDTH", 1920),
+        ("HEIGHT", 960),
+        ("OUT_WIDTH", 480),
+        ("OUT_HEIGHT", 270),
+        ("STRIDE", 480),
+        ("CAMERAS", 8),
+        ("TILE_X", 16),
+        ("TILE_Y", 16),
+        ("ROW_BITS", 14),
+        ("MAP", form),
+        ("PIXELS", [2, 0, 1][form as usize]),
+        ("INTERPOLATION", [1, 1, 3][form as usize]),
+    ]
+    .map(|(name, n)| (name, Value::Int(n)));
+    let text = ["STEPS", "FIRST_X", "STEP_X", "FIRST_Y", "STEP_Y"]
+        .map(|name| (name, Value::Text("8.192e3".into())));
+    let truths = ["WRAPS", "IS_CAMERA_OUTER"].map(|name| (name, Value::Bool(form != 1)));
+    named(&[&whole[..], &text[..], &truths[..]].concat())
 }
 
 fn beamform3d(number: &str) -> Vec<(String, Value)> {

@@ -17,17 +17,18 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "plan",
         &["value", "diagnostic", "space", "accuracy", "search"],
     ),
+    ("trace", &[]),
     ("device", &["value", "trial", "plan"]),
     (
         "workload",
         &[
-            "value", "array", "trial", "accuracy", "space", "plan", "device",
+            "value", "array", "trial", "accuracy", "space", "plan", "trace", "device",
         ],
     ),
     (
         "measure",
         &[
-            "value", "array", "trial", "accuracy", "space", "plan", "device", "workload",
+            "value", "array", "trial", "accuracy", "space", "plan", "trace", "device", "workload",
         ],
     ),
     ("record", &["value", "trial", "space", "plan", "stats"]),
@@ -39,13 +40,15 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     (
         "worker",
-        &["value", "trial", "plan", "device", "workload", "measure"],
+        &[
+            "value", "trial", "plan", "trace", "device", "workload", "measure",
+        ],
     ),
     (
         "campaign",
         &[
-            "value", "trial", "space", "plan", "search", "stats", "accuracy", "device", "measure",
-            "worker", "record",
+            "value", "trial", "space", "plan", "search", "stats", "accuracy", "trace", "device",
+            "measure", "worker", "record",
         ],
     ),
     (

@@ -268,6 +268,7 @@ impl Board<'_, '_> {
             .into_iter()
             .map(|variant| CellOrder {
                 variant,
+                name: self.candidates[variant.0 as usize].name.clone(),
                 configuration: self.candidates[variant.0 as usize].configuration.clone(),
             })
             .collect();

@@ -21,9 +21,12 @@ use crate::record::{
     Calibration, Ceilings, CriterionOutcome, Entry, Environment, FINAL_PHASE, Final, Header,
     PhaseOutcome, Store, StoreError, Trial,
 };
+use crate::trace::Tracer;
 use crate::trial::{Ending, Purpose, VariantId};
 use crate::value::Nanoseconds;
-use crate::worker::{Child, Cluster, LoadOrder, Runner, Site, Voice, WorkerLost, find_slurm};
+use crate::worker::{
+    Child, Cluster, LoadOrder, Runner, Site, TraceOrder, Voice, WorkerLost, find_slurm,
+};
 use ledger::Ledger;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
@@ -100,6 +103,13 @@ pub trait Observer {
     fn event(&mut self, event: &Event<'_>);
 }
 
+/// Several listen.
+impl Observer for Vec<Box<dyn Observer>> {
+    fn event(&mut self, event: &Event<'_>) {
+        self.iter_mut().for_each(|observer| observer.event(event));
+    }
+}
+
 /// Everything that a campaign is started with.
 #[derive(Debug)]
 pub struct CampaignOrder {
@@ -111,6 +121,8 @@ pub struct CampaignOrder {
     pub interrupted: Arc<AtomicBool>,
     /// Start a new run even where an interrupted one could go on.
     pub is_fresh: bool,
+    /// Where spans are collected, of the workers too; an observer takes them. Absent: nothing is traced.
+    pub tracer: Option<Tracer>,
     /// How a cluster speaks to the user.
     pub voice: Voice,
 }
@@ -184,10 +196,17 @@ pub fn run(order: CampaignOrder, observer: &mut dyn Observer) -> Result<Summary,
     let plan = store.header().plan.clone();
     let program = order.program;
     let interrupted = order.interrupted;
+    let tracer = order.tracer;
+    let trace = tracer.as_ref().map(|_| TraceOrder {
+        stages: store.header().declaration.stages.clone(),
+    });
     let mut runner = |case: &Case| -> Box<dyn Runner> {
         let load = load_order(&plan, case, scratch.clone());
         let Some(settings) = plan.on.clone() else {
-            return Box::new(Child::new(program.clone(), load, interrupted.clone()));
+            let trace = trace.clone();
+            let (load, interrupted) = (LoadOrder { trace, ..load }, interrupted.clone());
+            let tracer = tracer.as_ref();
+            return Box::new(Child::new(program.clone(), load, interrupted, tracer));
         };
         let index = plan.cases.iter().position(|c| c == case).unwrap_or(0);
         let site = Site {
@@ -223,6 +242,7 @@ fn load_order(plan: &Plan, case: &Case, scratch: PathBuf) -> LoadOrder {
         memory_limit: plan.limits.peak_memory,
         scratch,
         seed: plan.protocol.seed,
+        trace: None,
     }
 }
 

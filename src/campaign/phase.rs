@@ -322,6 +322,7 @@ impl<'a> Desk<'a> {
         let own_metrics = self.header.declaration.own_metrics.iter();
         CheckOrder {
             variant,
+            name: candidate.name.clone(),
             configuration: candidate.configuration.clone(),
             expected: expected.then(|| expected_file(&folder, self.case_index)),
             run_folder: folder,
@@ -445,6 +446,7 @@ impl<'a> Desk<'a> {
                 work: check.work,
                 is_kept: false,
                 pictures: check.pictures.clone(),
+                timeline: check.timeline.clone(),
             }
         })
         .collect()

@@ -134,6 +134,7 @@ fn child(
         program,
         load_order(plan, case, scratch.to_owned()),
         interrupted,
+        None,
     )
 }
 
@@ -155,6 +156,7 @@ fn side_by_side(
             .into_iter()
             .map(|i| CellOrder {
                 variant: VariantId(i as u32),
+                name: ["first", "second"][i].into(),
                 configuration: configurations[i].clone(),
             })
             .collect();

@@ -64,6 +64,17 @@ pub(super) struct Common {
     pub(super) verbose: bool,
 }
 
+/// How a campaign is executed
+#[derive(Clone, Debug, Args)]
+pub(super) struct How {
+    /// Start a new run even where an interrupted one could go on
+    #[arg(long)]
+    pub(super) fresh: bool,
+    /// Write there what ran when: phases, blocks, samples, stages; for ui.perfetto.dev or chrome://tracing
+    #[arg(long, value_name = "FILE")]
+    pub(super) trace: Option<PathBuf>,
+}
+
 fn setting(written: &str) -> Result<(String, String), String> {
     written
         .split_once('=')
@@ -113,13 +124,12 @@ impl Common {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Execute a plan end to end, or go on with its interrupted run; then write the report
-    #[command(after_help = format!("Example:\n  phasetune run experiments/sort_command.yaml --set protocol.blocks.max=20\n\n{EXIT_STATUS}"))]
+    #[command(after_help = format!("Examples:\n  phasetune run experiments/sort_command.yaml --set protocol.blocks.max=20\n  phasetune run experiments/pstm.yaml --trace pstm.json\n\n{EXIT_STATUS}"))]
     Run {
         /// The plan file, or its name under experiments/
         plan: PathBuf,
-        /// Start a new run even where an interrupted one could go on
-        #[arg(long)]
-        fresh: bool,
+        #[command(flatten)]
+        how: How,
     },
     /// Find the best values of tuning parameters: of a command without a plan, or of a plan's workload
     #[command(after_help = "\
@@ -297,9 +307,8 @@ pub(super) struct Tune {
     /// Name under results/ and reports/ [default: tune, or the plan's name and _tune]
     #[arg(long)]
     pub(super) name: Option<String>,
-    /// Start a new run even where an interrupted one could go on
-    #[arg(long)]
-    pub(super) fresh: bool,
+    #[command(flatten)]
+    pub(super) how: How,
     /// The command, after `--`; {name} stands for a parameter's value
     #[arg(last = true, value_name = "COMMAND", required_unless_present = "plan")]
     pub(super) command: Vec<String>,

@@ -23,6 +23,7 @@ mod report;
 mod run;
 mod simulate;
 mod terminal;
+mod trace;
 mod tune;
 
 use crate::diagnostic::Diagnostic;
@@ -80,7 +81,7 @@ pub fn main() -> ExitCode {
 fn subcommand(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let common = &arguments.common;
     match &arguments.command {
-        Command::Run { plan, fresh } => run::run(plan, *fresh, common),
+        Command::Run { plan, how } => run::run(plan, how, common),
         Command::Tune(order) => tune::tune(order, common),
         Command::Report { name, run, against } => {
             report::report(name, run.as_deref(), against.as_deref(), common)

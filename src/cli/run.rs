@@ -1,26 +1,24 @@
 //! `run`: from a valid plan to records and a report. `tune` ends here as well.
-use super::args::Common;
+use super::args::{Common, How};
 use super::plan_file::{Loaded, load};
 use super::progress::Progress;
 use super::terminal::{complain, plain, say};
+use super::trace::TraceFile;
 use super::{Failure, environment, interruption, program};
-use crate::campaign::{self, CampaignOrder, Summary};
+use crate::campaign::{self, CampaignOrder, Observer, Summary};
 use crate::plan::WorkloadChoice;
 use crate::record::{Calibration, CriterionState, Run, Store, Wisdom};
 use crate::workload::command;
 use std::path::Path;
 use std::process::ExitCode;
 
-pub(super) fn run(plan: &Path, is_fresh: bool, common: &Common) -> Result<ExitCode, Failure> {
-    execute(load(plan, common)?, is_fresh, common)
+pub(super) fn run(plan: &Path, how: &How, common: &Common) -> Result<ExitCode, Failure> {
+    execute(load(plan, common)?, how, common)
 }
 
 /// Runs a plan end to end, or goes on with its interrupted run; then writes the report and tells the outcome.
-pub(super) fn execute(
-    loaded: Loaded,
-    is_fresh: bool,
-    common: &Common,
-) -> Result<ExitCode, Failure> {
+pub(super) fn execute(loaded: Loaded, how: &How, common: &Common) -> Result<ExitCode, Failure> {
+    let trace = how.trace.as_deref().map(TraceFile::create).transpose()?;
     let interrupted = interruption();
     let environment = environment(&loaded.folder);
     let plan = &loaded.parsed.plan;
@@ -49,22 +47,26 @@ pub(super) fn execute(
     );
     header.ceilings = ceilings;
     if let Some(what) = Store::left_behind(&common.results, &header)
-        && !is_fresh
+        && !how.fresh
         && !common.quiet
     {
         complain(&format!("note: {what}"));
     }
-    let mut progress = Progress::new(common);
+    let progress = Progress::new(common);
     let order = CampaignOrder {
         header,
         results: common.results.clone(),
         program: program()?,
         interrupted,
-        is_fresh,
+        is_fresh: how.fresh,
         voice: progress.voice(common),
+        tracer: trace.as_ref().map(TraceFile::tracer),
     };
-    let summary = campaign::run(order, &mut progress)?;
-    drop(progress);
+    let summary = {
+        let mut observers: Vec<Box<dyn Observer>> = vec![Box::new(progress)];
+        observers.extend(trace.map(|trace| Box::new(trace) as Box<dyn Observer>));
+        campaign::run(order, &mut observers)?
+    };
     let run = Run::load(&summary.folder)?;
     if let Err(error) = Wisdom::add(&common.results, &run) {
         complain(&format!(

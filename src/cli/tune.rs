@@ -21,7 +21,7 @@ pub(super) fn tune(order: &Tune, common: &Common) -> Result<ExitCode, Failure> {
         Some(plan) if order.parameters.is_empty() => own_searches(plan, order, common)?,
         Some(plan) => over_parameters(plan, order, common)?,
     };
-    execute(loaded, order.fresh, common)
+    execute(loaded, &order.how, common)
 }
 
 /// The plan that a command line stands for.

@@ -377,6 +377,7 @@ fn trial(recording: &Recording, id: VariantId, evaluation: &Evaluation) -> Trial
         work: None,
         is_kept: false,
         pictures: vec![],
+        timeline: vec![],
     }
 }
 

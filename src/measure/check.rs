@@ -5,7 +5,7 @@ use crate::accuracy::METRICS;
 use crate::array::Array;
 use crate::plan::Against;
 use crate::space::Configuration;
-use crate::trial::{Ending, PictureRecord, Place, VariantId, Work};
+use crate::trial::{Ending, PictureRecord, Place, Stretch, VariantId, Work};
 use crate::value::{Bytes, Nanoseconds};
 use crate::workload::files;
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,8 @@ pub struct ExpectOrder {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CheckOrder {
     pub variant: VariantId,
+    /// What a trace calls it.
+    pub name: String,
     pub configuration: Configuration,
     /// What [`ExpectOrder`] saved; absent where nothing is compared.
     pub expected: Option<PathBuf>,
@@ -61,6 +63,9 @@ pub struct Checked {
     pub attributes: Vec<(String, f64)>,
     pub resident_peak: Option<Bytes>,
     pub pictures: Vec<PictureRecord>,
+    /// Of the last of the check's invocations.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub timeline: Vec<Stretch>,
     pub work: Option<Work>,
     /// Where it was made, if not on the campaign's own machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -82,6 +87,7 @@ impl Checked {
             attributes: vec![],
             resident_peak: None,
             pictures: vec![],
+            timeline: vec![],
             work: None,
             place: None,
         }
@@ -125,6 +131,9 @@ pub fn expect(bench: &Bench, order: &ExpectOrder) -> Result<bool, String> {
 const MOST_AGAIN: usize = 2;
 const AGAIN_BELOW_NS: f64 = 2e9;
 
+/// Of a timeline; a picture shows no more.
+const MOST_STRETCHES: usize = 1000;
+
 /// Checks one variant.
 pub fn check(bench: &Bench, order: &CheckOrder) -> Checked {
     let configurations = std::iter::once(&order.configuration).chain(&order.next);
@@ -143,14 +152,20 @@ fn steps(bench: &Bench, order: &CheckOrder, checked: &mut Checked) -> Result<(),
     memory::reset_resident_peak();
     let counting = memory::Counting::start();
     let started = Instant::now();
+    let open = bench.open();
     let mut executable = guard.guard(order.variant, || {
         bench.workload.prepare(&bench.device, &order.configuration)
     })?;
+    bench.close(open, "prepare", || ("variant", order.name.clone().into()));
     let elapsed = Nanoseconds(nanoseconds_since(started));
     // A build that an earlier worker made has its own time.
     checked.compile = Some(executable.build_time().unwrap_or(elapsed));
     executable.poison();
+    let open = bench.open();
     let (first, wall) = guard.guard(order.variant, || batch(executable.as_mut(), 1, None))?;
+    bench.close(open, "first invocation", || {
+        ("variant", order.name.clone().into())
+    });
     if keeps_state {
         checked.host_peak = Some(counting.peak()).filter(|peak| peak.0 > 0);
         checked.resident_peak = memory::resident_peak();
@@ -161,7 +176,6 @@ fn steps(bench: &Bench, order: &CheckOrder, checked: &mut Checked) -> Result<(),
     checked.device_peak = Some(executable.device_peak()).filter(|peak| peak.0 > 0);
     checked.device_time = first.timing.device;
     checked.counts_energy = joules(&bench.device).is_some();
-    checked.attributes = executable.attributes();
     checked.work = bench.workload.work(&order.configuration);
     checked.invocation = Some(if keeps_state {
         Nanoseconds(wall)
@@ -180,6 +194,10 @@ fn steps(bench: &Bench, order: &CheckOrder, checked: &mut Checked) -> Result<(),
         (best, spent) = (best.min(again), spent + again);
         checked.invocation = Some(Nanoseconds(best));
     }
+    // Of the last invocation: the first one has paid for pages and threads.
+    checked.attributes = executable.attributes();
+    checked.timeline = executable.timeline();
+    checked.timeline.truncate(MOST_STRETCHES);
     let Some(output) = output else { return Ok(()) };
     if let Some(expected) = &order.expected {
         let expected = files::read_array(expected, None).map_err(failed)?;

@@ -5,12 +5,14 @@ mod check;
 mod conditions;
 pub mod memory;
 mod place;
+mod spans;
 #[cfg(test)]
 mod tests;
 mod watchdog;
 
 pub use check::{CheckOrder, Checked, ExpectOrder, check, expect};
 pub use place::place;
+pub use spans::Spans;
 pub use watchdog::Watchdog;
 
 use crate::device::{Device, Gpu};
@@ -55,6 +57,8 @@ pub struct BlockOrder {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CellOrder {
     pub variant: VariantId,
+    /// What a trace calls it.
+    pub name: String,
     pub configuration: Configuration,
 }
 
@@ -81,6 +85,8 @@ pub struct Bench {
     prepared: BTreeMap<VariantId, Prepared>,
     watchdog: Watchdog,
     is_warm: bool,
+    /// Present where a trace is wanted.
+    pub spans: Option<Spans>,
 }
 
 impl std::fmt::Debug for Bench {
@@ -106,6 +112,7 @@ impl Bench {
             prepared: BTreeMap::new(),
             watchdog,
             is_warm: false,
+            spans: None,
         }
     }
 
@@ -119,7 +126,10 @@ impl Bench {
         let reading = conditions::Reading::start(&self.device);
         let mut warm_up_samples: BTreeMap<VariantId, Vec<Sample>> = BTreeMap::new();
         if !self.is_warm && self.workload.keeps_state() {
+            let open = self.open();
             self.warm_up(order, &mut warm_up_samples, listener);
+            let cells = || ("cells", order.cells.len().into());
+            self.close(open, "warming up", cells);
         }
         self.is_warm = true;
         for cell_order in &order.cells {
@@ -127,7 +137,10 @@ impl Bench {
             let mut samples = warm_up_samples
                 .remove(&cell_order.variant)
                 .unwrap_or_default();
+            let open = self.open();
             let ending = self.cell(order, cell_order, &mut samples);
+            let ended = || ("ending", ending.sentence().into());
+            self.close(open, &cell_order.name, ended);
             listener.cell_ends(Cell {
                 variant: cell_order.variant,
                 samples,
@@ -143,6 +156,7 @@ impl Bench {
         if matches!(self.device, Device::Host) {
             return;
         }
+        let open = self.open();
         let cells: Vec<_> = cells.into_iter().collect();
         let next = AtomicUsize::new(0);
         let threads = crate::device::threads().min(cells.len());
@@ -160,6 +174,7 @@ impl Bench {
                 });
             }
         });
+        self.close(open, "compile", || ("configurations", cells.len().into()));
     }
 
     /// The reference until the clock and the count are satisfied, then every variant once. A variant that ends badly here
@@ -236,9 +251,13 @@ impl Bench {
         if self.prepared.len() >= KEPT_EXECUTABLES {
             self.prepared.clear();
         }
+        let open = self.open();
         let executable = self.watchdog.guard(cell.variant, || {
             self.workload.prepare(&self.device, &cell.configuration)
-        })?;
+        });
+        let variant = || ("variant", cell.name.clone().into());
+        self.close(open, "prepare", variant);
+        let executable = executable?;
         let prepared = Prepared {
             configuration: cell.configuration.clone(),
             executable,
@@ -255,6 +274,18 @@ impl Bench {
     }
 
     fn one(
+        &mut self,
+        order: &BlockOrder,
+        cell: &CellOrder,
+        is_warm_up: bool,
+    ) -> Result<Sample, Ending> {
+        let open = self.open();
+        let sample = self.invoke(order, cell, is_warm_up);
+        self.close_sample(open, &cell.name, sample.as_ref().ok());
+        sample
+    }
+
+    fn invoke(
         &mut self,
         order: &BlockOrder,
         cell: &CellOrder,

@@ -65,6 +65,7 @@ fn order(cache: Cache) -> BlockOrder {
         purpose: Purpose::Screen,
         cells: vec![CellOrder {
             variant: VariantId::REFERENCE,
+            name: "reference".into(),
             configuration: Configuration::new(vec![]),
         }],
         repetitions: 2,
@@ -135,4 +136,37 @@ fn energy_is_not_read_where_another_quantity_is_minimized() {
     let (samples, _) = measured(&gpu, &order(Cache::Warm));
     let mut all = samples.iter().map(|sample| sample.invocation.joules);
     assert!(all.all(|joules| joules.is_none()));
+}
+
+#[test]
+fn spans_are_noted_where_a_trace_is_wanted_and_change_no_sample() {
+    let gpu = Arc::new(Noting::default());
+    let (plain, _) = measured(&gpu, &order(Cache::Warm));
+    let watchdog = Watchdog::new(Nanoseconds(60e9), |_| {});
+    let mut bench = Bench::new(
+        Box::new(Toy(gpu.clone())),
+        Device::Gpu(gpu.clone()),
+        watchdog,
+    );
+    let tracer = crate::trace::Tracer::new(1000);
+    bench.spans = Some(Spans::new(&tracer, vec![]));
+    let mut cells = Cells::default();
+    bench.block(&order(Cache::Warm), &mut cells);
+    let samples = cells.0.into_iter().flat_map(|cell| cell.samples);
+    let traced: Vec<Sample> = samples.filter(|sample| !sample.is_warm_up).collect();
+    let times = |all: &[Sample]| -> Vec<_> {
+        let of = |s: &Sample| (s.batch, s.invocation.timing.clone());
+        all.iter().map(of).collect()
+    };
+    assert_eq!(times(&plain), times(&traced));
+    let spans = tracer.take().spans;
+    let count = |name: &str| spans.iter().filter(|span| span.name == name).count();
+    assert_eq!((count("reference"), count("sample")), (1, 2));
+    assert_eq!((count("warming up"), count("prepare")), (1, 1));
+    // What warms up is noted as such: one for the clock, one of every variant.
+    assert_eq!(count("warm-up"), 2);
+    let sample = spans.iter().find(|span| span.name == "sample").unwrap();
+    assert_eq!(sample.notes["variant"], "reference");
+    assert_eq!(sample.notes["wall_us"], NANOSECONDS / 1e3);
+    assert_eq!(sample.notes["batch"], 4);
 }

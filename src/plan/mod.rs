@@ -45,6 +45,9 @@ pub struct Declaration {
     pub has_exact: bool,
     /// Accuracy metrics of the workload's own (name, about), beside those of `accuracy::METRICS`.
     pub own_metrics: Vec<(String, String)>,
+    /// What its executables count of an invocation and criteria may name (name, about): they are among the attributes of the check.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub counters: Vec<(String, String)>,
 }
 
 impl Plan {

@@ -147,6 +147,8 @@ fn phase(
         .get("criteria")
         .map_or_else(Vec::new, |n| texts(n, "criteria", findings));
     let names = variant_names(&question);
+    let counters = declaration.counters.iter().map(|c| c.0.clone());
+    let quantities: Vec<String> = metrics.iter().cloned().chain(counters).collect();
     Some(Phase {
         title: fields
             .text("title", findings)
@@ -158,7 +160,7 @@ fn phase(
         hypothesis: fields.get("hypothesis").map(|n| hypothesis(n, findings)),
         criteria: criteria
             .into_iter()
-            .filter_map(|(text, origin)| criterion(&text, &origin, metrics, &names, findings))
+            .filter_map(|(text, origin)| criterion(&text, &origin, &quantities, &names, findings))
             .collect(),
         question,
         accuracy,

@@ -168,6 +168,7 @@ pub(super) fn trial(phase: &str, id: u32) -> Trial {
         work: None,
         is_kept: id == 1,
         pictures: vec![],
+        timeline: vec![],
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::plan::Plan;
 use crate::space::Configuration;
 use crate::stats::{Comparison, Warning};
-use crate::trial::{Block, Ending, PictureRecord, Purpose, VariantId, Verdict};
+use crate::trial::{Block, Ending, PictureRecord, Purpose, Stretch, VariantId, Verdict};
 use crate::value::{Bytes, Nanoseconds};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -159,6 +159,9 @@ pub struct Trial {
     pub work: Option<crate::trial::Work>,
     pub is_kept: bool,
     pub pictures: Vec<PictureRecord>,
+    /// When the stages of one invocation worked, where they overlap.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub timeline: Vec<Stretch>,
 }
 
 /// What a phase came to, beside its trials.

@@ -567,6 +567,7 @@ fn any_trial() -> impl Strategy<Value = Trial> {
                 }),
                 metrics: accuracy.clone(),
                 pictures: vec![PictureRecord::default()],
+                timeline: vec![],
                 accuracy,
                 ..trial("a", 1)
             },

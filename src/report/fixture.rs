@@ -448,6 +448,7 @@ fn trial(
         }),
         is_kept: false,
         pictures: vec![],
+        timeline: vec![],
     }
 }
 

@@ -8,8 +8,8 @@
 use super::fixture::{HOSTILE, TUNE, run, searched};
 use super::{Figure, Piece, document, markdown, sections, write};
 use crate::record::Run;
-use crate::trial::Verdict;
-use crate::value::Value;
+use crate::trial::{Stretch, Verdict};
+use crate::value::{Nanoseconds, Value};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -354,4 +354,43 @@ fn drift_during_a_search_is_not_taken_for_a_difference() {
     // The machine becomes three times as fast over the search: every later evaluation would look better.
     rows.for_each(|row| row.objective /= 1.0 + 0.02 * f64::from(row.block));
     assert_eq!(best(&run), before);
+}
+
+#[test]
+fn stages_that_overlap_have_shares_of_the_runtime_and_a_timeline() {
+    let (_folder, mut run) = fixture();
+    let plain = markdown::render("t", &sections::stages::section(&run));
+    assert!(plain.contains("Amdahl bound") && !plain.contains("Utilization"));
+    let last = run.outcomes.iter().rev().find(|o| o.kept_variant.is_some());
+    let (phase, name) = last
+        .map(|o| (o.phase.clone(), o.kept_variant.clone().unwrap()))
+        .unwrap();
+    for trial in &mut run.trials {
+        let median = trial.quartiles.map_or(1.0, |q| q.1);
+        let shares = match trial.phase == phase && trial.name == name {
+            // Two at once, nearly all the time.
+            true => [0.95, 0.8, 0.1],
+            false => [0.5, 0.3, 0.1],
+        };
+        trial.stages = shares.map(|share| Nanoseconds(share * median)).to_vec();
+        let stretch = |stage: u32, thread: u32| Stretch {
+            stage,
+            thread,
+            start: Nanoseconds(0.1 * median),
+            end: Nanoseconds(0.9 * median),
+        };
+        trial.timeline = vec![stretch(0, 0), stretch(0, 1), stretch(1, 0)];
+    }
+    let pieces = sections::stages::section(&run);
+    let text = markdown::render("t", &pieces);
+    for words in [
+        "it cannot be shorter than the longest of them, read, and is 1.05 × that",
+        "Utilization: the stage read worked in 50 % of the baseline's runtime, and in 95 % of that",
+        "Amdahl bound", // of the baseline, whose stages follow one another
+    ] {
+        assert!(text.contains(words), "{words}\n{text}");
+    }
+    let figures = figures(&pieces);
+    assert_eq!(figures.len(), 1);
+    assert_eq!(figures[0].sketch.crowded(), Vec::<String>::new());
 }

@@ -8,6 +8,7 @@ use super::protocol::{LoadOrder, Order, Reply, Request, receive, send};
 use super::{Runner, WorkerLost};
 use crate::measure::{BlockOrder, CheckOrder, Checked, ExpectOrder, memory};
 use crate::plan::WorkloadChoice;
+use crate::trace::{self, Moment, Note, Tracer, Track};
 use crate::trial::{Block, Cell, Conditions, Ending, Place, VariantId};
 use crate::value::{Bytes, Nanoseconds};
 use crate::workload::command::signal_name;
@@ -26,6 +27,8 @@ pub struct Child {
     program: PathBuf,
     load: LoadOrder,
     interrupted: Arc<AtomicBool>,
+    /// Where the campaign's own spans go, and through which its workers' come; absent where no trace is wanted.
+    track: Option<Track>,
     /// Above this resident size the worker is killed before the machine suffers.
     memory_guard: Option<Bytes>,
     link: Option<Link>,
@@ -42,6 +45,8 @@ struct Link {
     last_words: Arc<Mutex<Vec<u8>>>,
     blocks_done: u32,
     blocks_before_replacement: Option<u32>,
+    /// Nanoseconds by which its clock is behind the campaign's.
+    behind: i64,
 }
 
 /// How often the campaign looks up from waiting: for Ctrl-C, and at the worker's memory.
@@ -49,6 +54,12 @@ const LOOK_UP: Duration = Duration::from_millis(200);
 
 /// The worker's own watchdog comes first; this much later the campaign stops waiting for a worker that hangs altogether.
 const GRACE: f64 = 10e9;
+
+/// Questions about a worker's clock; the quickest answer counts.
+const CLOCK_EXCHANGES: usize = 8;
+
+/// The thread of a trace on which phases, blocks and checks lie.
+pub const CAMPAIGN_THREAD: &str = "campaign";
 
 /// What of the worker's stderr is kept for the message.
 const LAST_WORDS: usize = 4096;
@@ -61,13 +72,20 @@ enum Answer {
 
 impl Child {
     /// `program` is this very binary; it is started with the hidden subcommand `__worker`.
-    pub fn new(program: PathBuf, load: LoadOrder, interrupted: Arc<AtomicBool>) -> Child {
+    /// With a tracer, `load.trace` must say so too.
+    pub fn new(
+        program: PathBuf,
+        load: LoadOrder,
+        interrupted: Arc<AtomicBool>,
+        tracer: Option<&Tracer>,
+    ) -> Child {
         let guard = crate::device::available_memory().map(|all| Bytes(all.0 / 10 * 8));
         Child {
             memory_guard: load.memory_limit.or(guard),
             program,
             load,
             interrupted,
+            track: tracer.map(|tracer| tracer.track(0, CAMPAIGN_THREAD)),
             link: None,
             started: 0,
             place: None,
@@ -82,6 +100,7 @@ impl Child {
     fn link(&mut self) -> Result<&mut Link, WorkerLost> {
         if self.link.is_none() {
             self.started += 1;
+            let opened = self.moment();
             let mut link = Link::start(&self.program)?;
             let sent = send(&mut link.requests, &Request::Load(self.load.clone()));
             self.link = Some(link);
@@ -101,8 +120,53 @@ impl Child {
                     )));
                 }
             }
+            let aligned = self.align()?;
+            let number = self.started;
+            self.note(opened, || {
+                (
+                    format!("start worker {number}"),
+                    aligned.into_iter().collect(),
+                )
+            });
         }
         Ok(self.link.as_mut().expect("started above"))
+    }
+
+    fn moment(&self) -> Option<Moment> {
+        self.track.as_ref().map(Track::now)
+    }
+
+    /// Something that began at `start` has ended.
+    fn note(&self, start: Option<Moment>, told: impl FnOnce() -> (String, Vec<Note<'static>>)) {
+        if let (Some(start), Some(track)) = (start, &self.track) {
+            let now = track.now();
+            let (name, notes) = told();
+            track.span(&name, (start, now), notes);
+        }
+    }
+
+    /// Finds how the clock of a new worker stands, where a trace is wanted.
+    fn align(&mut self) -> Result<Option<Note<'static>>, WorkerLost> {
+        let Some(track) = self.track.clone() else {
+            return Ok(None);
+        };
+        let mut exchanges = vec![];
+        for _ in 0..CLOCK_EXCHANGES {
+            let asked = track.now();
+            let link = self.link.as_mut().expect("asked only of a live worker");
+            let sent = send(&mut link.requests, &Request::Clock);
+            sent.map_err(|e| WorkerLost::Gone(format!("the worker does not take orders: {e}")))?;
+            match self.answer(f64::INFINITY)? {
+                Answer::Reply(Reply::Clock(there)) => exchanges.push((asked, there, track.now())),
+                Answer::Reply(other) => return Err(self.gone(&format!("an unexpected {other:?}"))),
+                Answer::Died(ending) => return Err(WorkerLost::Gone(ending.sentence())),
+            }
+        }
+        let found = trace::behind(&exchanges).zip(self.link.as_mut());
+        Ok(found.map(|((behind, uncertainty), link)| {
+            link.behind = behind;
+            ("clock_within_us", (uncertainty as f64 / 1e3).into())
+        }))
     }
 
     /// Waits for the next reply, at most `deadline` nanoseconds.
@@ -115,6 +179,12 @@ impl Child {
                 return Err(WorkerLost::Interrupted);
             }
             match link.replies.recv_timeout(LOOK_UP) {
+                Ok(Ok(Reply::Spans(traced))) => {
+                    if let Some(track) = &self.track {
+                        track.tracer().absorb(self.started, traced, link.behind);
+                    }
+                    continue;
+                }
                 Ok(Ok(reply)) => return Ok(Answer::Reply(reply)),
                 Ok(Err(error)) if error.kind() == std::io::ErrorKind::InvalidData => {
                     return Err(self.gone(&format!("its answer cannot be read: {error}")));
@@ -244,12 +314,17 @@ impl Child {
 
 impl Runner for Child {
     fn block(&mut self, order: &BlockOrder) -> Result<Block, WorkerLost> {
-        let started = Instant::now();
+        let (started, opened) = (Instant::now(), self.moment());
         self.request(Order::Block(order.clone()))?;
         let worker = self.started;
         let is_first = self.link.as_ref().is_some_and(|link| link.blocks_done == 0);
         let (cells, conditions) = self.cells(order)?;
         let elapsed = since(started);
+        self.note(opened, || {
+            let purpose = format!("{:?}", order.purpose).to_lowercase();
+            let notes = vec![("worker", worker.into()), ("cells", cells.len().into())];
+            (format!("{purpose} block {}", order.index), notes)
+        });
         if let Some(link) = &mut self.link {
             link.blocks_done += 1;
             // A command gets a process for each invocation, so a fresh worker would be no other draw of anything, and starting
@@ -286,7 +361,7 @@ impl Runner for Child {
     }
 
     fn check(&mut self, order: &CheckOrder) -> Result<Checked, WorkerLost> {
-        let started = Instant::now();
+        let (started, opened) = (Instant::now(), self.moment());
         // Memory is only known of a process that did nothing else before.
         self.retire();
         self.request(Order::Check(order.clone()))?;
@@ -302,13 +377,19 @@ impl Runner for Child {
         };
         self.retire();
         checked.elapsed = since(started);
+        self.note(opened, || {
+            let ended = vec![("ending", checked.ending.sentence().into())];
+            (format!("check {}", order.name), ended)
+        });
         Ok(checked)
     }
 
     fn expect(&mut self, order: &ExpectOrder) -> Result<bool, WorkerLost> {
+        let opened = self.moment();
         self.request(Order::Expect(order.clone()))?;
         let answer = self.answer(f64::INFINITY)?;
         self.retire();
+        self.note(opened, || ("expected output".into(), vec![]));
         match answer {
             Answer::Reply(Reply::Expected(has_output)) => Ok(has_output),
             Answer::Reply(Reply::Refused(reason)) => Err(WorkerLost::Refused(reason)),
@@ -401,6 +482,7 @@ impl Link {
             last_words,
             blocks_done: 0,
             blocks_before_replacement: None,
+            behind: 0,
         })
     }
 }

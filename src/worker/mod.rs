@@ -12,10 +12,10 @@ mod slurm;
 mod spool;
 mod task;
 
-pub use child::Child;
+pub use child::{CAMPAIGN_THREAD, Child};
 pub use cluster::{Cluster, Site};
 pub use engine::{Engine, Round, Sighting, State, Trouble, Voice};
-pub use protocol::{LoadOrder, Order};
+pub use protocol::{LoadOrder, Order, TraceOrder};
 pub use serve::serve;
 pub use slurm::{find_slurm, sbatch_options};
 pub use task::task;

@@ -2,6 +2,7 @@
 //! same worker can be started on another node.
 use crate::measure::{BlockOrder, CheckOrder, Checked, ExpectOrder};
 use crate::plan::{DeviceChoice, WorkloadChoice};
+use crate::trace::{Moment, Traced};
 use crate::trial::{Cell, Conditions, Place, VariantId};
 use crate::value::{Bytes, Nanoseconds, Value};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -20,6 +21,15 @@ pub struct LoadOrder {
     /// For files that a workload makes while it runs.
     pub scratch: PathBuf,
     pub seed: u64,
+    /// Whether spans are wanted for a trace.
+    pub trace: Option<TraceOrder>,
+}
+
+/// What a worker that is traced must know.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TraceOrder {
+    /// Names of the workload's stages, in declared order.
+    pub stages: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,6 +38,8 @@ pub struct LoadOrder {
 pub(super) enum Request {
     Load(LoadOrder),
     Order(Order),
+    /// What does the clock of your trace read?
+    Clock,
 }
 
 /// What a worker can be asked to do.
@@ -49,6 +61,9 @@ pub(super) enum Reply {
     CellStarts(VariantId),
     CellEnds(Cell),
     BlockEnds(Box<Conditions>),
+    /// What happened since the last of these, by the worker's clock; only where a trace is wanted.
+    Spans(Traced),
+    Clock(Moment),
     /// The device is not on this machine.
     Absent(String),
     /// The request cannot be done, whatever the variant: a bad problem, an unreadable file.

@@ -5,8 +5,9 @@
 )]
 use super::protocol::{LoadOrder, Order, Reply, Request, receive, send};
 use crate::device;
-use crate::measure::{self, Bench, BlockOrder, Listener, Watchdog};
+use crate::measure::{self, Bench, BlockOrder, Listener, Spans, Watchdog};
 use crate::plan::WorkloadChoice;
+use crate::trace::Tracer;
 use crate::trial::{Cell, VariantId};
 use crate::value::Nanoseconds;
 use crate::workload;
@@ -14,11 +15,15 @@ use std::io::{self, BufReader, Stdout};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// Spans that a worker keeps until it sends them, after every cell: more of one cell nobody can look at.
+const MOST_SPANS: usize = 20_000;
+
 /// The hidden subcommand `__worker`.
 pub fn serve() -> ExitCode {
     let out = Output(Arc::new(Mutex::new(io::stdout())));
     let mut requests = BufReader::new(io::stdin().lock());
     let mut bench: Option<Bench> = None;
+    let mut tracer: Option<Tracer> = None;
     loop {
         let request = match receive::<Request>(&mut requests) {
             Ok(Some(request)) => request,
@@ -32,13 +37,20 @@ pub fn serve() -> ExitCode {
             }
         };
         let reply = match (request, bench.as_mut()) {
-            (Request::Load(order), _) => match load(&order, &out) {
-                Ok(loaded) => {
-                    let place = measure::place(&loaded.device);
-                    bench = Some(loaded);
-                    Reply::Loaded(place)
+            (Request::Load(order), _) => {
+                tracer = order.trace.as_ref().map(|_| Tracer::new(MOST_SPANS));
+                match load(&order, &out, tracer.as_ref()) {
+                    Ok(loaded) => {
+                        let place = measure::place(&loaded.device);
+                        bench = Some(loaded);
+                        Reply::Loaded(place)
+                    }
+                    Err(reply) => reply,
                 }
-                Err(reply) => reply,
+            }
+            (Request::Clock, _) => match &tracer {
+                Some(tracer) => Reply::Clock(tracer.now()),
+                None => Reply::Refused("no trace is wanted, so there is no clock".into()),
             },
             (Request::Order(Order::Expect(order)), Some(bench)) => {
                 match measure::expect(bench, &order) {
@@ -49,9 +61,14 @@ pub fn serve() -> ExitCode {
             (Request::Order(Order::Check(order)), Some(bench)) => {
                 Reply::Checked(Box::new(measure::check(bench, &order)))
             }
-            (Request::Order(Order::Block(order)), Some(bench)) => block(bench, &order, &out),
+            (Request::Order(Order::Block(order)), Some(bench)) => {
+                block(bench, &order, &out, tracer.as_ref())
+            }
             (_, None) => Reply::Refused("a request came before the workload".into()),
         };
+        if !matches!(reply, Reply::Clock(_)) {
+            out.send_spans(tracer.as_ref());
+        }
         if !out.say(&reply) {
             return ExitCode::SUCCESS;
         }
@@ -59,7 +76,7 @@ pub fn serve() -> ExitCode {
 }
 
 /// The error is what the campaign is told.
-fn load(order: &LoadOrder, out: &Output) -> Result<Bench, Reply> {
+fn load(order: &LoadOrder, out: &Output, tracer: Option<&Tracer>) -> Result<Bench, Reply> {
     let device = device::open(order.device).map_err(Reply::Absent)?;
     let workload = workload::load(
         &order.workload,
@@ -69,6 +86,7 @@ fn load(order: &LoadOrder, out: &Output) -> Result<Bench, Reply> {
             memory_limit: order.memory_limit,
             scratch: order.scratch.clone(),
             seed: order.seed,
+            tracer: tracer.cloned(),
         },
     )
     .map_err(Reply::Refused)?;
@@ -82,20 +100,24 @@ fn load(order: &LoadOrder, out: &Output) -> Result<Bench, Reply> {
         out.say(&Reply::Hangs(variant));
         std::process::exit(3);
     });
-    Ok(Bench::new(workload, device, watchdog))
+    let mut bench = Bench::new(workload, device, watchdog);
+    bench.spans = (tracer.zip(order.trace.as_ref()))
+        .map(|(tracer, trace)| Spans::new(tracer, trace.stages.clone()));
+    Ok(bench)
 }
 
-fn block(bench: &mut Bench, order: &BlockOrder, out: &Output) -> Reply {
-    struct Telling<'a>(&'a Output);
+fn block(bench: &mut Bench, order: &BlockOrder, out: &Output, tracer: Option<&Tracer>) -> Reply {
+    struct Telling<'a>(&'a Output, Option<&'a Tracer>);
     impl Listener for Telling<'_> {
         fn cell_starts(&mut self, variant: VariantId) {
             self.0.say(&Reply::CellStarts(variant));
         }
         fn cell_ends(&mut self, cell: Cell) {
             self.0.say(&Reply::CellEnds(cell));
+            self.0.send_spans(self.1);
         }
     }
-    Reply::BlockEnds(Box::new(bench.block(order, &mut Telling(out))))
+    Reply::BlockEnds(Box::new(bench.block(order, &mut Telling(out, tracer))))
 }
 
 /// The worker's voice; the watchdog's thread has one too.
@@ -107,5 +129,13 @@ impl Output {
     fn say(&self, reply: &Reply) -> bool {
         let mut out = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         send(&mut *out, reply).is_ok()
+    }
+
+    /// What was traced since the last time, if anything.
+    fn send_spans(&self, tracer: Option<&Tracer>) {
+        let traced = tracer.map(Tracer::take);
+        if let Some(traced) = traced.filter(|t| !t.spans.is_empty() || t.left_out > 0) {
+            self.say(&Reply::Spans(traced));
+        }
     }
 }

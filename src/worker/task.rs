@@ -80,7 +80,7 @@ fn carry_out(key: &Key, task: TaskOrder, node: &str) -> Result<Shard, String> {
     let program = std::env::current_exe().map_err(|e| format!("who am I? {e}"))?;
     let mut load = task.load;
     load.scratch = scratch(&load.scratch, node, task.shares_node.then_some(key));
-    let mut child = Child::new(program, load, Arc::default());
+    let mut child = Child::new(program, load, Arc::default(), None);
     let outcome = match &task.order {
         Order::Expect(order) => child.expect(order).map(Outcome::Expected),
         Order::Check(order) => child.check(order).map(Outcome::Checked),

@@ -1,6 +1,7 @@
 //! What is tuned: built-in workloads, commands and the user's own kernels. Equal citizens behind two traits.
 mod beamform3d;
 pub mod command;
+mod e2p;
 pub mod files;
 mod instructions;
 mod kernel;
@@ -17,7 +18,8 @@ use crate::array::Array;
 use crate::device::Device;
 use crate::plan::{Declaration, WorkloadChoice};
 use crate::space::Configuration;
-use crate::trial::{Ending, Invocation, PictureRecord, Work};
+use crate::trace::Tracer;
+use crate::trial::{Ending, Invocation, PictureRecord, Stretch, Work};
 use crate::value::{Bytes, Nanoseconds, Value};
 use std::path::PathBuf;
 
@@ -104,6 +106,11 @@ pub trait Executable {
         Vec::new()
     }
 
+    /// When its stages worked in the last invocation, where they overlap; stretches too short to be seen may be left out.
+    fn timeline(&self) -> Vec<Stretch> {
+        Vec::new()
+    }
+
     /// Peak of the device's memory since `prepare`; the host's is measured outside.
     fn device_peak(&self) -> Bytes {
         Bytes(0)
@@ -143,6 +150,9 @@ pub struct Surroundings {
     /// For files that it makes while it runs.
     pub scratch: PathBuf,
     pub seed: u64,
+    /// Present where a trace is wanted: a workload with threads of its own puts there what they do. Without, stages are laid end to
+    /// end.
+    pub tracer: Option<Tracer>,
 }
 
 /// Loads what the plan chose.
@@ -176,6 +186,7 @@ pub fn find(name: &str) -> Option<&'static WorkloadEntry> {
 /// Every built-in workload. To add one: its folder here, its folder in `kernels/`, and a line here.
 pub static WORKLOADS: &[WorkloadEntry] = &[
     beamform3d::ENTRY,
+    e2p::ENTRY,
     pstm::ENTRY,
     reduce::ENTRY,
     transport::ENTRY,

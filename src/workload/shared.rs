@@ -50,4 +50,10 @@ impl<'a, T> Shared<'a, T> {
         // SAFETY: within the memory.
         unsafe { self.first.add(from) }
     }
+
+    /// An address to prefetch, which may lie beyond the memory.
+    #[inline(always)]
+    pub(super) fn near(&self, at: usize) -> *const T {
+        self.first.wrapping_add(at)
+    }
 }

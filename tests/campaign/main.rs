@@ -4,9 +4,11 @@
     reason = "tests make plans, start the program and read what it wrote"
 )]
 mod crash;
+mod e2p;
 mod lock;
 mod resume;
 mod run_a_plan;
+mod trace;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

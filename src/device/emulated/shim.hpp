@@ -26,6 +26,8 @@ static uint3 threadIdx, blockIdx, blockDim, gridDim;
 alignas(16) static unsigned char dynamic[8 << 20];
 
 static inline unsigned min(unsigned a, unsigned b) { return a < b ? a : b; }
+static inline float __fmul_rn(float a, float b) { return a * b; }
+static inline float __fadd_rn(float a, float b) { return a + b; }
 static inline unsigned __float_as_uint(float v) { unsigned u; memcpy(&u, &v, 4); return u; }
 static inline float __uint_as_float(unsigned u) { float v; memcpy(&v, &u, 4); return v; }
 template <typename T> static inline T atomicAdd(T *to, T value) { T old = *to; *to = old + value; return old; }

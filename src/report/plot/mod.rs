@@ -14,6 +14,7 @@ pub(in crate::report) mod scaling;
 mod sketch;
 pub(in crate::report) mod sweep;
 mod theme;
+pub(in crate::report) mod timeline;
 pub(in crate::report) mod waterfall;
 
 pub(in crate::report) use sketch::Sketch;

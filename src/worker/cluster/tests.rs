@@ -153,6 +153,7 @@ impl Bed {
             memory_limit: None,
             scratch: self.folder.path().to_owned(),
             seed: 1,
+            trace: None,
         };
         let fake = Fake {
             world: self.world.clone(),

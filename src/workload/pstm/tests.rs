@@ -32,6 +32,7 @@ impl Survey {
             memory_limit: Some(Bytes(1 << 40)),
             scratch: folder.path().to_owned(),
             seed: 1,
+            tracer: None,
         };
         Survey {
             migration: Migration::new(&problem, &surroundings).unwrap(),
