@@ -95,6 +95,10 @@ phases:
     );
     let output = without_slurm(folder.path(), &["calibrate", "plan.yaml", "--on", "slurm"]);
     assert!(text(&output.stderr).contains("--on local"));
+    let traced = ["run", "plan.yaml", "--on", "slurm", "--trace", "trace.json"];
+    let output = without_slurm(folder.path(), &traced);
+    assert!(text(&output.stderr).contains("--trace follows the workers of this machine"));
+    assert!(!folder.path().join("trace.json").exists());
     let output = without_slurm(folder.path(), &["run", "plan.yaml"]);
     assert!(output.status.success(), "{}", text(&output.stderr));
 }
