@@ -138,7 +138,7 @@ fn heading(loaded: &Loaded) -> Vec<String> {
         line(
             "on",
             format!(
-                "Slurm, at most {} at a time, each block a task on one node",
+                "Slurm, at most {} at a time, each block on one of them",
                 count(on.nodes as usize, "node")
             ),
         );

@@ -18,6 +18,11 @@ pub(super) fn run(plan: &Path, how: &How, common: &Common) -> Result<ExitCode, F
 
 /// Runs a plan end to end, or goes on with its interrupted run; then writes the report and tells the outcome.
 pub(super) fn execute(loaded: Loaded, how: &How, common: &Common) -> Result<ExitCode, Failure> {
+    if how.trace.is_some() && loaded.parsed.plan.on.is_some() {
+        return Err(Failure::Said(
+            "--trace follows the workers of this machine, and this plan runs on a cluster; say --on local".into(),
+        ));
+    }
     let trace = how.trace.as_deref().map(TraceFile::create).transpose()?;
     let interrupted = interruption();
     let environment = environment(&loaded.folder);

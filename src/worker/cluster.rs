@@ -297,10 +297,11 @@ impl Cluster {
             let of_round: Vec<&Sighting> =
                 seen.iter().filter(|s| s.token == flight.token).collect();
             flight.is_certain |= !of_round.is_empty();
-            let claim = self
-                .spool
-                .claimed(key)
-                .filter(|claim| claim.token == flight.token);
+            // While every task of its round waits or runs, it does not matter whose it is.
+            let is_ended = |s: &&Sighting| matches!(s.state, State::Ended { .. });
+            let matters = of_round.is_empty() || of_round.iter().any(is_ended);
+            let claim = matters.then(|| self.spool.claimed(key)).flatten();
+            let claim = claim.filter(|claim| claim.token == flight.token);
             let Fate::Gone { how } = fate(&of_round, claim.as_ref()) else {
                 flight.gone = None;
                 continue;

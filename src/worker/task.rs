@@ -47,9 +47,13 @@ pub fn task() -> ExitCode {
 fn work(spool: &Spool, keys: &[Key], me: &Claim, node: &str) -> Result<(), String> {
     let started = Instant::now();
     let mut longest = Duration::ZERO;
+    let mut there = spool.results();
     for key in keys {
-        // Withdrawn, or measured by a task that the campaign believed to be lost.
-        let Some(task) = spool.order(key).filter(|_| !spool.results().contains(key)) else {
+        // Measured already, perhaps by a task that the campaign believed to be lost; or begun by another one; or withdrawn.
+        if there.contains(key) || spool.claimed(key).is_some() {
+            continue;
+        }
+        let Some(task) = spool.order(key) else {
             continue;
         };
         let limit = (task
@@ -67,6 +71,7 @@ fn work(spool: &Spool, keys: &[Key], me: &Claim, node: &str) -> Result<(), Strin
         let shard = carry_out(key, task, node)?;
         (spool.publish(&shard)).map_err(|e| format!("the result cannot be written: {e}"))?;
         longest = longest.max(began.elapsed());
+        there = spool.results();
     }
     Ok(())
 }

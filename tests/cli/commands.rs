@@ -95,6 +95,10 @@ phases:
     );
     let output = without_slurm(folder.path(), &["calibrate", "plan.yaml", "--on", "slurm"]);
     assert!(text(&output.stderr).contains("--on local"));
+    let traced = ["run", "plan.yaml", "--on", "slurm", "--trace", "trace.json"];
+    let output = without_slurm(folder.path(), &traced);
+    assert!(text(&output.stderr).contains("--trace follows the workers of this machine"));
+    assert!(!folder.path().join("trace.json").exists());
     let output = without_slurm(folder.path(), &["run", "plan.yaml"]);
     assert!(output.status.success(), "{}", text(&output.stderr));
 }
@@ -140,6 +144,8 @@ Common options:
       --set <KEY.PATH=VALUE>  Override anything in the plan, checked like the plan:
                               workload.problem.preset=tiny [repeatable]
       --device <NAME>         Short for --set device=NAME
+      --on <NAME>             Where blocks run: `slurm`, or `local` whatever the plan says; short
+                              for --set on.engine=NAME
       --seed <N>              Short for --set protocol.seed=N
       --json                  Print one JSON object on stdout instead of text
   -q, --quiet                 Say only what went wrong

@@ -13,7 +13,7 @@ pub(in crate::report) fn section(run: &Run) -> Vec<Piece> {
     let mut pieces = vec![
         Piece::Heading(2, "Nodes".into()),
         Piece::Paragraph(format!(
-            "Every block was one Slurm task on one node, with the reference beside its variants. Ratios are formed within a block; times of different nodes are never compared. Asked for: {}.",
+            "Every block ran on one node, in a task of Slurm, with the reference beside its variants. Ratios are formed within a block; times of different nodes are never compared. Asked for: {}.",
             asked_for(on)
         )),
     ];

@@ -92,14 +92,6 @@ fn rows(run: &Run) -> Vec<(&'static str, String)> {
                 .map_or_else(|| "unknown".into(), |l| format!("{l:.2}")),
         ),
     ];
-    if plan.on.is_some() {
-        // The nodes have a chapter of their own.
-        for (name, value) in &mut rows {
-            if ["System", "Processor", "Memory", "Governor", "Load at start"].contains(name) {
-                value.push_str(" (where it was started)");
-            }
-        }
-    }
     let caches: Vec<String> = environment
         .caches
         .iter()
@@ -112,6 +104,13 @@ fn rows(run: &Run) -> Vec<(&'static str, String)> {
         ("Toolchain", known(&environment.toolchain, "")),
     ];
     rows.extend(lists.into_iter().filter(|(_, text)| !text.is_empty()));
+    if plan.on.is_some() {
+        // The nodes have a chapter of their own.
+        let first = rows.iter().position(|(name, _)| *name == "System");
+        for (_, value) in rows.iter_mut().skip(first.unwrap_or(0)) {
+            value.push_str(" (where it was started)");
+        }
+    }
     rows.extend(cache_state(plan).map(|state| ("Cache state", state)));
     rows
 }
