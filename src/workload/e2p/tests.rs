@@ -522,7 +522,7 @@ fn an_invocation_reads_every_frame_and_leaves_the_judged_images() {
         let exact = cameras.exact(&Device::Host, &with("")).unwrap().unwrap();
         for (name, device) in devices() {
             for form in [
-                "",
+                "batch=5",
                 "batch=2",
                 "batch=1 order=camera_outer fusion=all_cameras",
             ] {
@@ -543,7 +543,7 @@ fn an_invocation_reads_every_frame_and_leaves_the_judged_images() {
 
 #[test]
 fn a_wrong_frame_is_named() {
-    let (scene, _folder) = scene(&[("preset", "tiny")]);
+    let (scene, _folder) = scene(&[("preset", "tiny"), ("on_bad_frame", "abort")]);
     let file = scene.files[2].clone();
     let cameras = Cameras {
         scene: Arc::new(scene),
@@ -558,7 +558,7 @@ fn a_wrong_frame_is_named() {
         (vec![], "neither"),
     ] {
         std::fs::write(&file, bytes).unwrap();
-        let mut executable = cameras.prepare(&Device::Host, &with("")).unwrap();
+        let mut executable = cameras.prepare(&Device::Host, &with("batch=4")).unwrap();
         match executable.run() {
             Err(Ending::Failed { reason }) => {
                 assert!(
@@ -570,7 +570,7 @@ fn a_wrong_frame_is_named() {
         }
     }
     std::fs::remove_file(&file).unwrap();
-    let mut executable = cameras.prepare(&Device::Host, &with("")).unwrap();
+    let mut executable = cameras.prepare(&Device::Host, &with("batch=4")).unwrap();
     assert!(
         matches!(executable.run(), Err(Ending::Failed { reason }) if reason.contains("00002.npy"))
     );
