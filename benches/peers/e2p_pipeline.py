@@ -23,7 +23,7 @@ import numpy as np
 import xxhash
 from e2p import FAST, OpenCV, Ours, Problem, ratio
 
-READERS, DEPTH = 8, 16
+READERS, DEPTH = 16, 16
 REMAP = ["map=fixed", *[word for word in FAST if not word.startswith("batch")]]
 # On two processors that both remap, a thread for each stage would only take them from it: `streams` stays sequential.
 TUNED = [f"ring=fixed_{DEPTH}", f"io_threads={READERS}", "pool=buffers_16", "batch=4"]
