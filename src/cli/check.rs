@@ -105,7 +105,12 @@ fn heading(loaded: &Loaded) -> Vec<String> {
     }
     if !plan.accuracy.limits.is_empty() {
         let limits = plan.accuracy.limits.iter();
-        let limits: Vec<String> = limits.map(|(n, l)| format!("{n} within {l:e}")).collect();
+        let limit = |l: &f64| match (1e-3..1e6).contains(l) {
+            true => format!("{l}"),
+            false => format!("{l:e}"),
+        };
+        let limits: Vec<String> =
+            (limits.map(|(n, l)| format!("{n} within {}", limit(l)))).collect();
         let against = match &plan.accuracy.against {
             Against::Baseline => "the baseline",
             Against::Exact => "the exact answer",

@@ -274,9 +274,11 @@ impl Pipeline {
         }
         // The ring before it is the queue: what waits here would be beyond its depth.
         let (to_upload, uploads) = bounded(0);
-        let (to_remap, remaps) = bounded(1);
-        let (to_download, downloads) = bounded(1);
-        let (to_hand_on, hand_ons) = bounded(1);
+        // Every batch in the others has a slot, so they never hold more than there are. No bounded queues, which keep what nobody
+        // takes any more (see `run`): the frames of a batch behind one that failed would be missing to the readers.
+        let (to_remap, remaps) = unbounded();
+        let (to_download, downloads) = unbounded();
+        let (to_hand_on, hand_ons) = unbounded();
         let gathering = scope.spawn(move || {
             let result = loop {
                 match gather.next() {
