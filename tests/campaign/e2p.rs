@@ -34,8 +34,8 @@ fn ten_times_the_frames_take_no_more_memory() {
     let [few, many] = peaks[..] else {
         panic!("{peaks:?}");
     };
-    // A frame is 384 KiB: ten more of them would be 85 MB, and hashes and names of files are 30 kB.
-    assert!(many < few + 2.0 * 393_216.0, "{peaks:?}");
+    // A frame is 384 KiB: 216 more of them would be 85 MB. How many of the ring's four and the slots' six are there at once is luck.
+    assert!(many < few + 10.0 * 393_216.0, "{peaks:?}");
 }
 
 /// A folder of whole frames of 64 × 32 pixels, one of which is torn.
