@@ -3,6 +3,7 @@ use super::Problem;
 use crate::space::{Configuration, Parameter};
 use crate::trial::Ending;
 use crate::value::Value;
+use crate::workload::instructions::{InstructionSet, SETS, available};
 
 /// The `problem:` of the built-in `workload`, as it is written in the plan.
 #[derive(Clone, Copy)]
@@ -157,6 +158,38 @@ impl Chosen<'_> {
             Some(Value::Bool(v)) => Ok(*v),
             Some(other) => Err(self.wrong(parameter, &other.to_string())),
         }
+    }
+
+    /// The instruction set that `simd` names, else the best, and how many threads `parameter` asks for, of which 0 means one for
+    /// each processor.
+    ///
+    /// # Errors
+    /// `Unsupported` where the machine has not as much.
+    pub(super) fn processors(
+        &self,
+        parameter: &str,
+        default: i64,
+    ) -> Result<(InstructionSet, usize), Ending> {
+        let available = available();
+        let set = self.name("simd", SETS)?;
+        let set = set.unwrap_or(available[available.len() - 1]);
+        let processors = crate::device::threads();
+        let threads = match self.number(parameter, default, 0)? {
+            0 => processors,
+            n => n as usize,
+        };
+        if !available.contains(&set) {
+            return Err(unsupported(&format!(
+                "this processor has no {}",
+                set.name()
+            )));
+        }
+        if threads > processors {
+            return Err(unsupported(&format!(
+                "{threads} {parameter} on {processors} processors"
+            )));
+        }
+        Ok((set, threads))
     }
 
     pub(super) fn wrong(&self, parameter: &str, value: &str) -> Ending {

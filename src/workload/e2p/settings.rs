@@ -5,7 +5,7 @@ use crate::device::Device;
 use crate::plan::Declaration;
 use crate::space::Configuration;
 use crate::trial::Ending;
-use crate::workload::instructions::{InstructionSet, SETS, available};
+use crate::workload::instructions::{InstructionSet, SETS};
 use crate::workload::written::{Chosen, names, numbers, unsupported};
 
 /// Where pixels are looked up comes from this.
@@ -181,24 +181,8 @@ impl Settings {
         configuration: &Configuration,
         scene: &Scene,
     ) -> Result<Settings, Ending> {
-        let (read, available) = (chosen(configuration), available());
-        let set = (read.name("simd", SETS)?).unwrap_or(available[available.len() - 1]);
-        let processors = crate::device::threads();
-        let threads = match read.number("threads", 0, 0)? {
-            0 => processors,
-            n => n as usize,
-        };
-        if !available.contains(&set) {
-            return Err(unsupported(&format!(
-                "this processor has no {}",
-                set.name()
-            )));
-        }
-        if threads > processors {
-            return Err(unsupported(&format!(
-                "{threads} threads on {processors} processors"
-            )));
-        }
+        let read = chosen(configuration);
+        let (set, threads) = read.processors("threads", 0)?;
         let settings = Settings {
             set,
             threads,

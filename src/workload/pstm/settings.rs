@@ -3,7 +3,7 @@ use super::velocity::Lookup;
 use crate::plan::Declaration;
 use crate::space::Configuration;
 use crate::trial::Ending;
-use crate::workload::instructions::{InstructionSet, SETS, available};
+use crate::workload::instructions::{InstructionSet, SETS};
 use crate::workload::written::{Chosen, names, numbers, unsupported};
 
 /// In which order contributions are summed up.
@@ -242,26 +242,8 @@ impl Settings {
     /// # Errors
     /// `Unsupported` with the reason for a combination that is not implemented here.
     pub(super) fn on_host(configuration: &Configuration, bins: usize) -> Result<Settings, Ending> {
-        let (chosen, available) = (chosen(configuration), available());
-        let set = chosen
-            .name("simd", SETS)?
-            .unwrap_or(available[available.len() - 1]);
-        let processors = crate::device::threads();
-        let threads = match chosen.number("threads", 0, 0)? {
-            0 => processors,
-            n => n as usize,
-        };
-        if !available.contains(&set) {
-            return Err(unsupported(&format!(
-                "this processor has no {}",
-                set.name()
-            )));
-        }
-        if threads > processors {
-            return Err(unsupported(&format!(
-                "{threads} threads on {processors} processors"
-            )));
-        }
+        let chosen = chosen(configuration);
+        let (set, threads) = chosen.processors("threads", 0)?;
         let settings = Settings {
             set,
             threads,

@@ -6,7 +6,7 @@ use crate::plan::Declaration;
 use crate::space::{Configuration, Parameter};
 use crate::trial::Ending;
 use crate::value::Value;
-use crate::workload::instructions::{InstructionSet, SETS, available};
+use crate::workload::instructions::{InstructionSet, SETS};
 use crate::workload::written::{Chosen, names, numbers, unsupported};
 
 /// Which sums are made in loops with a running total; the others read an array that was written before.
@@ -268,26 +268,8 @@ impl Settings {
         configuration: &Configuration,
         scene: &Scene,
     ) -> Result<Settings, Ending> {
-        let (read, available) = (chosen(configuration), available());
-        let set = read
-            .name("simd", SETS)?
-            .unwrap_or(available[available.len() - 1]);
-        let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = match read.number("threads", 0, 0)? {
-            0 => processors,
-            n => n as usize,
-        };
-        if !available.contains(&set) {
-            return Err(unsupported(&format!(
-                "this processor has no {}",
-                set.name()
-            )));
-        }
-        if threads > processors {
-            return Err(unsupported(&format!(
-                "{threads} threads on {processors} processors"
-            )));
-        }
+        let read = chosen(configuration);
+        let (set, threads) = read.processors("threads", 0)?;
         let settings = Settings {
             set,
             threads,

@@ -44,8 +44,13 @@ struct Part {
 /// Weight by energy that left through the angles or the rims in a task, of its part's energies.
 type Gone = Vec<f64>;
 
-/// A pass of an operator over a part of the cells.
-type Work = fn(&Angular, &Part) -> Gone;
+/// The operators.
+#[derive(Clone, Copy)]
+enum Kind {
+    Scatter,
+    Stream,
+    Lose,
+}
 
 pub(super) struct Angular {
     problem: Arc<Beam>,
@@ -176,12 +181,12 @@ impl Angular {
     }
 
     /// From the array that holds the phase space into the other.
-    fn pass(&mut self, work: Work) {
+    fn pass(&mut self, kind: Kind) {
         let parts = self.parts();
         let this: &Angular = self;
         let gone: Vec<Gone> = this.threads.install(|| {
             let tasks = parts.par_iter().with_max_len(1);
-            tasks.map(|part| work(this, part)).collect()
+            tasks.map(|part| this.work(kind, part)).collect()
         });
         // In the order of the parts, so that the same weights give the same sums.
         for (part, gone) in parts.iter().zip(gone) {
@@ -194,34 +199,28 @@ impl Angular {
 
     fn steps(&mut self, stages: &mut [Duration]) {
         timed(&mut stages[BEAM], || self.begin());
-        let scatter: Work = |all, part| all.work(part, |pass| Scatter { pass });
-        let stream: Work = |all, part| all.work(part, |pass| Stream { pass });
-        let lose: Work = |all, part| all.work(part, |pass| Lose { pass });
         for _ in 0..self.own.steps {
-            timed(&mut stages[SCATTERING], || self.pass(scatter));
-            timed(&mut stages[STREAMING], || self.pass(stream));
-            timed(&mut stages[ENERGY], || self.pass(lose));
+            timed(&mut stages[SCATTERING], || self.pass(Kind::Scatter));
+            timed(&mut stages[STREAMING], || self.pass(Kind::Stream));
+            timed(&mut stages[ENERGY], || self.pass(Kind::Lose));
             if self.tables.is_strang {
-                timed(&mut stages[SCATTERING], || self.pass(scatter));
+                timed(&mut stages[SCATTERING], || self.pass(Kind::Scatter));
             }
         }
     }
 
-    fn work<'a, O: Operator + Finished>(
-        &'a self,
-        part: &'a Part,
-        operator: impl FnOnce(Pass<'a>) -> O,
-    ) -> Gone {
-        let mut operator = operator(Pass {
+    fn work(&self, kind: Kind, part: &Part) -> Gone {
+        let mut pass = Pass {
+            kind,
             all: self,
             part,
             from: self.arrays[self.current].pointer(),
             to: self.arrays[1 - self.current].pointer(),
             gone: vec![0.0; part.energies.len()],
-        });
+        };
         // SAFETY: the set was chosen among those that the processor has; tasks write the cells of their own part alone.
-        unsafe { run(self.form.set, &mut operator) };
-        operator.gone()
+        unsafe { run(self.form.set, &mut pass) };
+        pass.gone
     }
 
     fn outcome(&self) -> judge::Outcome {
@@ -264,8 +263,9 @@ fn moves(tables: &Tables) -> Vec<Move> {
     all
 }
 
-/// What an operator works on.
+/// An operator over a part of the cells.
 struct Pass<'a> {
+    kind: Kind,
     all: &'a Angular,
     part: &'a Part,
     from: *const f32,
@@ -273,31 +273,33 @@ struct Pass<'a> {
     gone: Gone,
 }
 
-trait Finished {
-    fn gone(self) -> Gone;
-}
-
-/// A_theta: a cell's angles are copied between zeros, then every vector of them is a sum over the taps.
-struct Scatter<'a> {
-    pass: Pass<'a>,
-}
-
-impl Finished for Scatter<'_> {
-    fn gone(self) -> Gone {
-        self.pass.gone
+impl Operator for Pass<'_> {
+    #[inline(always)]
+    unsafe fn run<V: Lanes>(&mut self) {
+        // SAFETY: as the caller promises.
+        unsafe {
+            match self.kind {
+                Kind::Scatter => self.scatter::<V>(),
+                Kind::Stream => self.stream::<V>(),
+                Kind::Lose => self.lose::<V>(),
+            }
+        }
     }
 }
 
-impl Operator for Scatter<'_> {
+/// Each is as unsafe as [`Operator::run`].
+impl Pass<'_> {
+    /// A_theta: a cell's angles are copied between zeros, then every vector of them is a sum over the taps.
     #[inline(always)]
-    unsafe fn run<V: Lanes>(&mut self) {
+    unsafe fn scatter<V: Lanes>(&mut self) {
         let Pass {
             all,
             part,
             from,
             to,
             ref mut gone,
-        } = self.pass;
+            ..
+        } = *self;
         let (angles, pitch) = (all.tables.grid.angles, all.pitch);
         let mut cell = vec![0.0_f32; pitch + 2 * CHUNK];
         let mut is_angle = [0.0_f32; CHUNK];
@@ -337,29 +339,18 @@ impl Operator for Scatter<'_> {
             gone[e - part.energies.start] += f64::from(escaped.sum::<f32>());
         });
     }
-}
 
-/// A_s: every cell collects from the four that reach it; what leaves is counted where it begins.
-struct Stream<'a> {
-    pass: Pass<'a>,
-}
-
-impl Finished for Stream<'_> {
-    fn gone(self) -> Gone {
-        self.pass.gone
-    }
-}
-
-impl Operator for Stream<'_> {
+    /// A_s: every cell collects from the four that reach it; what leaves is counted where it begins.
     #[inline(always)]
-    unsafe fn run<V: Lanes>(&mut self) {
+    unsafe fn stream<V: Lanes>(&mut self) {
         let Pass {
             all,
             part,
             from,
             to,
             ref mut gone,
-        } = self.pass;
+            ..
+        } = *self;
         let Grid { nx, nz, .. } = all.tables.grid;
         let (columns, rows) = (nx as isize, nz as isize);
         let is_inside = |z: isize, x: isize| (0..rows).contains(&z) && (0..columns).contains(&x);
@@ -398,29 +389,17 @@ impl Operator for Stream<'_> {
             gone[e - part.energies.start] += f64::from(leaked);
         });
     }
-}
 
-/// A_E: every energy collects from those that end in it.
-struct Lose<'a> {
-    pass: Pass<'a>,
-}
-
-impl Finished for Lose<'_> {
-    fn gone(self) -> Gone {
-        self.pass.gone
-    }
-}
-
-impl Operator for Lose<'_> {
+    /// A_E: every energy collects from those that end in it.
     #[inline(always)]
-    unsafe fn run<V: Lanes>(&mut self) {
+    unsafe fn lose<V: Lanes>(&mut self) {
         let Pass {
             all,
             part,
             from,
             to,
             ..
-        } = self.pass;
+        } = *self;
         let places = all.tables.grid.places();
         all.each(part, |e, place| {
             let at = all.index(e, place);

@@ -7,7 +7,7 @@ use crate::plan::Declaration;
 use crate::space::{Configuration, Parameter};
 use crate::trial::Ending;
 use crate::value::Value;
-use crate::workload::instructions::{InstructionSet, SETS, available};
+use crate::workload::instructions::{InstructionSet, SETS};
 use crate::workload::written::{Chosen, names, numbers, unsupported};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -172,27 +172,9 @@ impl Settings {
     /// # Errors
     /// `Unsupported` with the reason for a combination that is not implemented here.
     pub(super) fn on_host(configuration: &Configuration, beam: &Beam) -> Result<Settings, Ending> {
-        let (read, available) = (chosen(configuration), available());
+        let read = chosen(configuration);
         let mut settings = Settings::read(&read, beam)?;
-        let set = read
-            .name("simd", SETS)?
-            .unwrap_or(available[available.len() - 1]);
-        let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        let workers = match read.number("workers", 1, 0)? {
-            0 => processors,
-            n => n as usize,
-        };
-        if !available.contains(&set) {
-            return Err(unsupported(&format!(
-                "this processor has no {}",
-                set.name()
-            )));
-        }
-        if workers > processors {
-            return Err(unsupported(&format!(
-                "{workers} workers on {processors} processors"
-            )));
-        }
+        let (set, workers) = read.processors("workers", 1)?;
         (settings.form.set, settings.form.workers) = (set, workers);
         match settings.refusal_on_host(beam) {
             Some(reason) => Err(unsupported(&reason)),
