@@ -340,7 +340,8 @@ impl KernelChoice {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::tests::{Wrong, assert_wrong, parse};
+    use crate::plan::tests::parse;
+    use crate::plan::tests::wrong::{Wrong, assert_wrong};
     use crate::plan::{DeviceChoice, Objective, WorkloadChoice};
 
     const KERNEL: &str = "name: k

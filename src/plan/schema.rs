@@ -1,6 +1,6 @@
 //! The plan as types, for editors: `phasetune schema` prints their JSON Schema. A test holds the keys of these types against
 //! those that the checker accepts, so the two cannot drift apart.
-#![allow(dead_code, reason = "read by schemars, never made")]
+#![expect(dead_code, reason = "read by schemars, never made")]
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;

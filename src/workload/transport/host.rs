@@ -41,7 +41,7 @@ impl<S: Stored> Host<S> {
         form: &Form,
         unit: f32,
     ) -> Result<Host<S>, Ending> {
-        #[allow(unused_mut, reason = "only processes change it")]
+        #[cfg_attr(not(unix), expect(unused_mut, reason = "only processes change it"))]
         let mut march = March::new(tables, form, unit);
         let failed = |what: &str, why: &dyn std::fmt::Display| Ending::Failed {
             reason: format!("no {what}: {why}"),

@@ -14,7 +14,7 @@ pub(super) struct Memory<T> {
 
 #[derive(Debug)]
 enum Owner<T> {
-    Vector(#[allow(dead_code, reason = "keeps the memory")] Vec<T>),
+    Vector(#[expect(dead_code, reason = "keeps the memory")] Vec<T>),
     #[cfg(unix)]
     Mapping,
 }
