@@ -208,12 +208,17 @@ fn confirmed(run: &Run, phase: &str) -> (String, (f64, f64)) {
     )
 }
 
+/// A sample holds what a process costs to start as well, and that is about a millisecond more or less under Slurm than here: of the
+/// 78 ms of a winner, 0.6 % of its ratio. Intervals are often narrower than that, so they may lie so far apart, three times over.
+const STARTING_A_PROCESS: f64 = 0.02;
+
 fn assert_same_winner(here: &Run, there: &Run, phase: &str) {
     let ((winner, (lower, upper)), (other, (from, to))) =
         (confirmed(here, phase), confirmed(there, phase));
     assert_eq!(winner, other);
+    let margin = 1.0 + STARTING_A_PROCESS;
     assert!(
-        lower <= to && from <= upper,
+        lower <= to * margin && from <= upper * margin,
         "[{lower}, {upper}] here and [{from}, {to}] there"
     );
 }
