@@ -18,6 +18,7 @@ use crate::plan::DeviceChoice;
 use crate::trial::{Ending, GpuReading, Timing};
 use crate::value::{Bytes, Nanoseconds, Value};
 use std::any::Any;
+use std::ops::DerefMut;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -136,6 +137,18 @@ pub enum Passed {
     Constant(String, Buffer),
 }
 
+/// How the launches of a recording reach the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Submission {
+    /// In one call, where it takes them so: a graph (CUDA), a command buffer (wgpu).
+    AtOnce,
+    /// In a call for each (CUDA; wgpu has nothing but command buffers).
+    OneByOne,
+}
+
+/// Memory of the host that a device copies from and to by itself, without the driver copying everything once more.
+pub type Pinned = Box<dyn DerefMut<Target = [u8]> + Send + Sync>;
+
 /// Bytes of the buffers that are alive.
 #[derive(Debug, Default)]
 struct Usage {
@@ -206,8 +219,24 @@ pub trait Gpu: Send + Sync + std::fmt::Debug {
     /// The same into memory that the caller has.
     fn download_into(&self, from: &Buffer, bytes: &mut [u8]) -> Result<(), Ending>;
 
+    /// So many bytes for uploads and downloads, all zero.
+    fn pin(&self, _size: usize) -> Result<Pinned, Ending> {
+        Err(Ending::Unsupported {
+            reason: "this device copies through memory of its own".into(),
+        })
+    }
+
     /// Makes everything ready that does not change from one invocation to the next.
-    fn record(&self, steps: &[Step]) -> Result<Box<dyn Recording>, Ending>;
+    fn record(&self, steps: &[Step]) -> Result<Box<dyn Recording>, Ending> {
+        self.record_for(steps, Submission::AtOnce)
+    }
+
+    /// The same for another way to submit it.
+    fn record_for(
+        &self,
+        steps: &[Step],
+        submission: Submission,
+    ) -> Result<Box<dyn Recording>, Ending>;
 
     /// Overwrites what its caches hold, with twice as much as they have room for, and waits. Returns how much that was: nothing
     /// where it has no cache of its own.

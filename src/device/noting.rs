@@ -1,5 +1,5 @@
 //! A GPU that computes nothing and notes what is asked of it, for tests of what stands around invocations.
-use super::{Buffer, Gpu, Kernel, KernelCache, Language, Recording, Source, Step};
+use super::{Buffer, Gpu, Kernel, KernelCache, Language, Recording, Source, Step, Submission};
 use crate::trial::{Ending, GpuReading};
 use crate::value::Bytes;
 use std::sync::{Mutex, PoisonError};
@@ -65,7 +65,11 @@ impl Gpu for Noting {
         unreachable!("{SILENT}")
     }
 
-    fn record(&self, _steps: &[Step]) -> Result<Box<dyn Recording>, Ending> {
+    fn record_for(
+        &self,
+        _steps: &[Step],
+        _submission: Submission,
+    ) -> Result<Box<dyn Recording>, Ending> {
         unreachable!("{SILENT}")
     }
 

@@ -7,7 +7,8 @@ mod shader;
 
 use super::host::available_memory;
 use super::{
-    Action, Buffer, Gpu, Kernel, KernelCache, Language, Passed, Recording, Source, Step, Usage,
+    Action, Buffer, Gpu, Kernel, KernelCache, Language, Passed, Recording, Source, Step,
+    Submission, Usage,
 };
 use crate::trial::{Ending, Timing};
 use crate::value::{Bytes, Nanoseconds};
@@ -477,7 +478,11 @@ impl Gpu for Webgpu {
         Ok(())
     }
 
-    fn record(&self, steps: &[Step]) -> Result<Box<dyn Recording>, Ending> {
+    fn record_for(
+        &self,
+        steps: &[Step],
+        _submission: Submission,
+    ) -> Result<Box<dyn Recording>, Ending> {
         let mut segments: Vec<Segment> = vec![];
         let mut passes = 0;
         for step in steps {

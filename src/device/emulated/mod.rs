@@ -7,8 +7,8 @@
     reason = "loads code that was compiled just now; a test's only"
 )]
 use super::{
-    Action, Buffer, Gpu, Kernel, KernelCache, Language, Passed, Recording, Source, Step, Usage,
-    nvrtc,
+    Action, Buffer, Gpu, Kernel, KernelCache, Language, Passed, Pinned, Recording, Source, Step,
+    Submission, Usage, nvrtc,
 };
 use crate::trial::{Ending, Timing};
 use crate::value::{Bytes, Value};
@@ -186,7 +186,15 @@ extern \"C\" void start_kernel(const unsigned *grid, const unsigned *block, void
         Ok(())
     }
 
-    fn record(&self, steps: &[Step]) -> Result<Box<dyn Recording>, Ending> {
+    fn pin(&self, size: usize) -> Result<Pinned, Ending> {
+        Ok(Box::new(vec![0; size]))
+    }
+
+    fn record_for(
+        &self,
+        steps: &[Step],
+        _submission: Submission,
+    ) -> Result<Box<dyn Recording>, Ending> {
         Ok(Box::new(Recorded {
             steps: steps.to_vec(),
         }))
