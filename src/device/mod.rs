@@ -142,7 +142,9 @@ pub enum Passed {
 pub enum Submission {
     /// In one call, where it takes them so: a graph (CUDA), a command buffer (wgpu).
     AtOnce,
-    /// In a call for each (CUDA; wgpu has nothing but command buffers).
+    /// In a graph for each (CUDA; wgpu has nothing but command buffers, and this and the next are the same to it).
+    GraphForEach,
+    /// In a call for each (CUDA).
     OneByOne,
 }
 

@@ -121,10 +121,11 @@ pub(super) struct Recorded {
     /// Before each span and after the last.
     events: Vec<CudaEvent>,
     stages: usize,
-    graph: Option<Graph>,
+    /// In their order; none where launches are submitted one by one.
+    graphs: Vec<Graph>,
 }
 
-/// All launches of a recording and the events between them, which the driver gets in one call. So the event before a launch is
+/// Launches of a recording, mostly all of them, and the events between them, which the driver gets in one call. So the event before a launch is
 /// not left waiting for it: given one by one to an idle device, the first event is over some microseconds before the launch
 /// arrives, and these would be counted as the kernel's.
 struct Graph(CudaGraph);
@@ -137,11 +138,11 @@ impl Recording for Recorded {
         self.context
             .bind_to_thread()
             .map_err(|e| ending("launch", e))?;
-        if let Some(graph) = &self.graph {
-            match self.replay(graph) {
+        if !self.graphs.is_empty() {
+            match self.replay() {
                 Ok(timing) => return Ok(timing),
                 // What is wrong with a kernel is said below, where the submission is plain and has names.
-                Err(_) => self.graph = None,
+                Err(_) => self.graphs.clear(),
             }
         }
         let started = Instant::now();
@@ -226,48 +227,63 @@ impl Recorded {
             events: events?,
             spans,
             leftover,
-            graph: None,
+            graphs: vec![],
         };
-        if gpu.has_graphs && submission == Submission::AtOnce {
-            recorded.graph = recorded.capture();
+        if gpu.has_graphs && submission != Submission::OneByOne {
+            recorded.graphs = recorded.capture(submission).unwrap_or_default();
         }
         Ok(recorded)
     }
 
-    /// The graph of a recording that only launches; absent where the driver refuses it, and then everything is submitted one by
+    /// The graphs of a recording that only launches; none where the driver refuses them, and then everything is submitted one by
     /// one. Uploads stay outside: some pass launches on another stream, and beside any copy a call costs nothing.
-    fn capture(&mut self) -> Option<Graph> {
+    fn capture(&mut self, submission: Submission) -> Option<Vec<Graph>> {
         if self.spans.iter().any(|span| span.is_upload) {
             return None;
         }
-        let stream = self.stream.clone();
-        stream
-            .begin_capture(sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL)
-            .ok()?;
-        let queued = self.submit_into_graph();
-        // The capture ends whatever came of it: nothing else could use the stream.
-        let graph = stream.end_capture(sys::CUgraphInstantiate_flags(0));
-        queued.ok()?;
-        let graph = graph.ok()??;
-        graph.upload().ok()?;
-        stream.synchronize().ok()?;
-        Some(Graph(graph))
-    }
-
-    fn submit_into_graph(&mut self) -> Result<(), (String, DriverError)> {
-        record_in_graph(&self.events[0], &self.stream)?;
-        for (span, event) in self.spans.iter_mut().zip(&self.events[1..]) {
-            for action in &mut span.actions {
-                action.submit(&self.stream)?;
+        let mut graphs = vec![];
+        let begin = |stream: &CudaStream| {
+            let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
+            stream.begin_capture(mode).ok()
+        };
+        let end = |stream: &Arc<CudaStream>| {
+            let graph = stream.end_capture(sys::CUgraphInstantiate_flags(0));
+            graph.ok().flatten().map(Graph)
+        };
+        let mut queue = || {
+            begin(&self.stream)?;
+            record_in_graph(&self.events[0], &self.stream).ok()?;
+            let mut is_empty = true;
+            for (span, event) in self.spans.iter_mut().zip(&self.events[1..]) {
+                for action in &mut span.actions {
+                    if submission == Submission::GraphForEach && !is_empty {
+                        graphs.push(end(&self.stream)?);
+                        begin(&self.stream)?;
+                    }
+                    action.submit(&self.stream).ok()?;
+                    is_empty = false;
+                }
+                record_in_graph(event, &self.stream).ok()?;
             }
-            record_in_graph(event, &self.stream)?;
+            Some(())
+        };
+        let queued = queue();
+        // The capture ends whatever came of it: nothing else could use the stream.
+        let last = end(&self.stream);
+        queued?;
+        graphs.push(last?);
+        for graph in &graphs {
+            graph.0.upload().ok()?;
         }
-        Ok(())
+        self.stream.synchronize().ok()?;
+        Some(graphs)
     }
 
-    fn replay(&self, graph: &Graph) -> Result<Timing, DriverError> {
+    fn replay(&self) -> Result<Timing, DriverError> {
         let started = Instant::now();
-        graph.0.launch()?;
+        for graph in &self.graphs {
+            graph.0.launch()?;
+        }
         self.stream.synchronize()?;
         self.timing(Nanoseconds(started.elapsed().as_nanos() as f64))
     }

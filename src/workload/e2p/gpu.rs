@@ -4,8 +4,10 @@ use super::definition;
 use super::map::{ROW_BITS, Stored, steps};
 use super::remapper::{Batch, POISON, Remapper};
 use super::scene::{Camera, Scene};
-use super::settings::{Fusion, Interpolation, Map, Order, Pixels, Precision, Settings};
-use crate::device::{Action, Buffer, Gpu, Kernel, Language, Passed, Recording, Source, Step};
+use super::settings::{Fusion, Graphs, Interpolation, Map, Order, Pixels, Precision, Settings};
+use crate::device::{
+    Action, Buffer, Gpu, Kernel, Language, Passed, Pinned, Recording, Source, Step, Submission,
+};
 use crate::space::Configuration;
 use crate::trial::Ending;
 use crate::value::{Bytes, Nanoseconds, Value};
@@ -336,7 +338,12 @@ impl OnGpu {
         for first in (0..cameras).step_by(by) {
             steps.push(step(&self.kernels.remap, grid, &boxed(first, by)?));
         }
-        self.gpu.record(&steps)
+        let submission = match settings.graphs {
+            Graphs::None => Submission::OneByOne,
+            Graphs::PerCamera => Submission::GraphForEach,
+            Graphs::PerBatch => Submission::AtOnce,
+        };
+        self.gpu.record_for(&steps, submission)
     }
 }
 
@@ -365,6 +372,10 @@ impl Remapper for OnGpu {
     fn download(&self, batch: &mut Batch) -> Result<(), Ending> {
         let slot = &self.slots[batch.slot];
         self.gpu.download_into(&slot.images, &mut batch.outputs)
+    }
+
+    fn pin(&self, size: usize) -> Result<Pinned, Ending> {
+        self.gpu.pin(size)
     }
 
     fn poison(&self) {

@@ -7,6 +7,7 @@ mod gpu;
 mod judge;
 mod lanes;
 mod map;
+mod memory;
 mod pipeline;
 mod pipeline_flow;
 mod pipeline_meter;
@@ -92,7 +93,7 @@ impl Workload for Cameras {
 
     fn compile(&self, device: &Device, configuration: &Configuration) {
         if let Device::Gpu(gpu) = device
-            && let Ok(settings) = Settings::on_gpu(configuration, &self.scene)
+            && let Ok(settings) = Settings::on_gpu(gpu.language(), configuration, &self.scene)
         {
             gpu::compile(&**gpu, &self.scene, &settings);
         }

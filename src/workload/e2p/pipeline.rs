@@ -5,9 +5,12 @@
     clippy::disallowed_methods,
     reason = "waiting for frames is timed where it happens"
 )]
-use super::pipeline_flow::Flow;
+use super::memory::Room;
+use super::pipeline_flow::{Flow, Pool};
 use super::pipeline_meter::{DECODE, DOWNLOAD, HAND_ON, Meters, READ, REMAP, STAGES, UPLOAD};
-use super::pipeline_read::{Arrived, Buffers, Cache, ReadFile, Reading, from_disk};
+use super::pipeline_read::{
+    Arrived, Buffers, Cache, ReadFile, Reading, from_disk, room_of_a_frame,
+};
 use super::pipeline_ring::Window;
 use super::remapper::{Batch, Frame, POISON, Remapper};
 use super::scene::{OnBadFrame, Scene};
@@ -35,7 +38,7 @@ pub(super) struct Pipeline {
     /// What an adaptive ring learns, it knows in the next invocation too.
     window: Mutex<Window>,
     /// Room for the images of each slot's batch.
-    outputs: Mutex<Vec<Vec<u8>>>,
+    outputs: Mutex<Vec<Room>>,
     tracer: Option<Tracer>,
     /// What tests put a disk of their own in the place of.
     pub(super) read_file: ReadFile,
@@ -77,7 +80,7 @@ struct Work {
 /// Room on the device and for images, which goes round.
 struct Slot {
     number: usize,
-    outputs: Vec<u8>,
+    outputs: Room,
 }
 
 /// Counted while an invocation runs.
@@ -96,26 +99,44 @@ impl Pipeline {
     }
 
     /// `remapper` was prepared for so many slots and frames.
+    ///
+    /// # Errors
+    /// What allocating pinned memory came to.
     pub(super) fn new(
         scene: &Arc<Scene>,
         flow: Flow,
         batch: usize,
         remapper: Box<dyn Remapper>,
         tracer: Option<Tracer>,
-    ) -> Pipeline {
-        let room = batch * scene.images_bytes();
-        Pipeline {
+    ) -> Result<Pipeline, Ending> {
+        let pin = || Ok(Room::Pinned(remapper.pin(room_of_a_frame(scene))?, 0));
+        let pipeline = Pipeline {
             scene: scene.clone(),
             flow,
             batch,
+            buffers: Buffers::new(flow.pool, pin)?,
             remapper,
-            buffers: Buffers::new(flow.pool),
             cache: Cache::new(flow.cache),
             window: Mutex::new(Window::new(&flow, batch)),
-            outputs: Mutex::new(vec![vec![0; room]; Pipeline::slots(&flow)]),
+            outputs: Mutex::default(),
             tracer,
             read_file: from_disk,
+        };
+        pipeline.make_outputs()?;
+        Ok(pipeline)
+    }
+
+    /// Room for images where it is missing: at first, and after an invocation that failed.
+    fn make_outputs(&self) -> Result<(), Ending> {
+        let size = self.batch * self.scene.images_bytes();
+        let mut outputs = lock(&self.outputs);
+        while outputs.len() < Pipeline::slots(&self.flow) {
+            outputs.push(match self.flow.pool {
+                Pool::Pinned(_) => Room::Pinned(self.remapper.pin(size)?, size),
+                _ => Room::Heap(vec![0; size]),
+            });
         }
+        Ok(())
     }
 
     pub(super) fn remapper(&self) -> &dyn Remapper {
@@ -144,6 +165,7 @@ impl Pipeline {
             device: Mutex::new(None),
             failure: Mutex::new(None),
         };
+        self.make_outputs()?;
         self.buffers.take_most();
         lock(&self.window).start();
         let reading = Reading {
@@ -265,10 +287,8 @@ impl Pipeline {
         hand_on: &mut dyn FnMut(usize, &[u8]),
     ) -> ScopedJoinHandle<'scope, Told> {
         let (give_slot, slots) = bounded(SLOTS);
-        // What an invocation that failed has lost is made anew.
-        let mut outputs = std::mem::take(&mut *lock(&self.outputs)).into_iter();
-        for number in 0..SLOTS {
-            let outputs = outputs.next().unwrap_or_default();
+        let outputs = std::mem::take(&mut *lock(&self.outputs));
+        for (number, outputs) in (0..SLOTS).zip(outputs) {
             // There is room for all of them.
             let _ = give_slot.send(Slot { number, outputs });
         }
@@ -358,7 +378,7 @@ impl Pipeline {
 
     fn admit(&self, gathered: Gathered, slot: Slot) -> Work {
         let mut outputs = slot.outputs;
-        outputs.resize(gathered.frames.len() * self.scene.images_bytes(), 0);
+        outputs.resize(gathered.frames.len() * self.scene.images_bytes());
         Work {
             numbers: gathered.numbers,
             batch: Batch {

@@ -12,8 +12,10 @@ pub(super) enum Pool {
     PerFrame,
     /// So many buffers, used again and again.
     Buffers(usize),
-    /// The same, locked in memory, which a GPU copies from by itself.
-    Pinned,
+    /// The same, locked in memory, which a GPU copies from by itself; the room for images is locked too.
+    Pinned(usize),
+    /// The file's own pages: nothing is copied before it is looked at.
+    Mapped,
 }
 
 /// The ring buffer between reading and the device: how many frames may be read and not taken yet.
@@ -35,14 +37,6 @@ pub(super) enum Prefetch {
     CameraPattern,
 }
 
-/// Launches that a device keeps, to be sent as one.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Graphs {
-    None,
-    PerCamera,
-    PerBatch,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Flow {
     pub(super) io_threads: usize,
@@ -54,7 +48,6 @@ pub(super) struct Flow {
     /// Frames that stay in memory from one invocation to the next: the first ones, since of the last ones none would be left when
     /// it is their turn again.
     pub(super) cache: usize,
-    pub(super) graphs: Graphs,
 }
 
 /// Depths between which an adaptive ring stays, and that at which it begins (WORKLOADS §5a).
@@ -69,7 +62,12 @@ const POOLS: &[(&str, Pool)] = &[
     ("buffers_8", Pool::Buffers(8)),
     ("buffers_16", Pool::Buffers(16)),
     ("buffers_32", Pool::Buffers(32)),
-    ("pinned", Pool::Pinned),
+    ("pinned_2", Pool::Pinned(2)),
+    ("pinned_4", Pool::Pinned(4)),
+    ("pinned_8", Pool::Pinned(8)),
+    ("pinned_16", Pool::Pinned(16)),
+    ("pinned_32", Pool::Pinned(32)),
+    ("mapped", Pool::Mapped),
 ];
 const STREAMS: &[(&str, bool)] = &[("sequential", false), ("overlapped", true)];
 const RINGS: &[(&str, Ring)] = &[
@@ -87,12 +85,6 @@ const PREFETCHES: &[(&str, Prefetch)] = &[
     ("depth_4", Prefetch::Batches(4)),
     ("camera_pattern", Prefetch::CameraPattern),
 ];
-const GRAPHS: &[(&str, Graphs)] = &[
-    ("none", Graphs::None),
-    ("per_camera", Graphs::PerCamera),
-    ("per_batch", Graphs::PerBatch),
-];
-
 /// The first value of each is the published plan's baseline: one thread after the other.
 pub(super) fn parameters() -> Vec<Parameter> {
     vec![
@@ -102,7 +94,6 @@ pub(super) fn parameters() -> Vec<Parameter> {
         names("ring", RINGS),
         names("prefetch", PREFETCHES),
         numbers("cache", &[0, 4, 8]),
-        names("graphs", GRAPHS),
     ]
 }
 
@@ -126,39 +117,24 @@ impl Flow {
             ring: read.name("ring", RINGS)?,
             prefetch: read.name("prefetch", PREFETCHES)?,
             cache: read.number("cache", 0, 0)? as usize,
-            graphs: read.name("graphs", GRAPHS)?,
         };
-        let language = match device {
-            Device::Host => None,
-            Device::Gpu(gpu) => Some(gpu.language()),
-        };
-        let refusal = (flow.refusal_of_device(language)).or(flow.refusal(scene.files.len(), batch));
+        let refusal = (flow.refusal_of_device(device)).or(flow.refusal(scene.files.len(), batch));
         refusal.map_or(Ok(flow), |reason| Err(unsupported(&reason)))
     }
 
-    fn refusal_of_device(&self, language: Option<Language>) -> Option<String> {
+    fn refusal_of_device(&self, device: &Device) -> Option<String> {
         let no = |reason: &str| Some(reason.to_owned());
-        match (self.pool, self.graphs, language) {
-            (Pool::Pinned, _, None) => {
-                no("pool=pinned is for copies to a GPU: a processor reads frames where they are")
+        let Pool::Pinned(_) = self.pool else {
+            return None;
+        };
+        match device {
+            Device::Host => {
+                no("pinned memory is for copies to a GPU: a processor reads frames where they are")
             }
-            (Pool::Pinned, _, Some(Language::Wgsl)) => {
-                no("pool=pinned is CUDA's: wgpu copies uploads through a memory of its own")
+            Device::Gpu(gpu) if gpu.language() == Language::Wgsl => {
+                no("pinned memory is CUDA's: wgpu copies through a memory of its own")
             }
-            (Pool::Pinned, _, Some(Language::Cuda)) => {
-                no("pool=pinned: frames are uploaded from memory that the device layer pins itself")
-            }
-            (_, Graphs::None, _) => None,
-            (_, _, None) => no("graphs are a GPU's: a processor launches nothing"),
-            (_, _, Some(Language::Wgsl)) => {
-                no("graphs are CUDA's: wgpu records a batch's launches into one submission anyway")
-            }
-            (_, Graphs::PerCamera, _) => {
-                no("graphs=per_camera: a camera is one launch, so its graph would be that launch")
-            }
-            (_, Graphs::PerBatch, _) => {
-                no("no-op: the device layer records a batch's launches into a graph anyway")
-            }
+            Device::Gpu(_) => None,
         }
     }
 
@@ -195,10 +171,12 @@ impl Flow {
         }
         match self.pool {
             // A batch is held while it is gathered, and what is cached always.
-            Pool::Buffers(buffers) if buffers < batch + self.cache => Some(format!(
-                "a pool of {buffers} buffers does not hold a batch of {batch} and {} cached frames",
-                self.cache
-            )),
+            Pool::Buffers(buffers) | Pool::Pinned(buffers) if buffers < batch + self.cache => {
+                Some(format!(
+                    "a pool of {buffers} buffers does not hold a batch of {batch} and {} cached frames",
+                    self.cache
+                ))
+            }
             _ => None,
         }
     }

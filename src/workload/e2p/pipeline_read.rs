@@ -1,13 +1,13 @@
 //! From the disk to decoded frames: threads that read what they have a ticket for, into buffers of a pool, past a cache. Who may
 //! read ahead how far is decided where tickets are given out.
 use super::frames::{Layout, check};
+use super::memory::{Content, Room};
 use super::pipeline_flow::Pool;
 use super::pipeline_meter::{DECODE, Meters, READ};
 use super::remapper::Frame;
 use super::scene::Scene;
+use crate::trial::Ending;
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use std::fs::File;
-use std::io::Read;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -16,13 +16,14 @@ use std::time::{Duration, Instant};
 
 /// Memory for frames.
 pub(super) struct Buffers {
-    /// Those that are free; absent where each frame is allocated.
+    /// Those that are free; absent where each frame has memory of its own.
     free: Option<Free>,
+    is_mapped: bool,
     frames: Arc<Alive>,
 }
 
 /// Where buffers go home to, and are taken from.
-type Free = (Sender<Vec<u8>>, Receiver<Vec<u8>>);
+type Free = (Sender<Room>, Receiver<Room>);
 
 /// Frames in memory.
 #[derive(Default)]
@@ -33,16 +34,16 @@ struct Alive {
 
 /// A buffer, with a frame in it once one was read; goes home when it is dropped.
 struct Held {
-    bytes: Vec<u8>,
+    content: Content,
     pixels: Range<usize>,
-    home: Option<Sender<Vec<u8>>>,
+    home: Option<Sender<Room>>,
     frames: Arc<Alive>,
     is_full: bool,
 }
 
 impl AsRef<[u8]> for Held {
     fn as_ref(&self) -> &[u8] {
-        &self.bytes[self.pixels.clone()]
+        &self.content[self.pixels.clone()]
     }
 }
 
@@ -51,42 +52,52 @@ impl Drop for Held {
         if self.is_full {
             self.frames.now.fetch_sub(1, Ordering::Relaxed);
         }
-        if let Some(home) = &self.home {
+        if let (Some(home), Content::Room(room)) = (&self.home, &mut self.content) {
             // The pool may be gone: then the buffer goes too.
-            let _ = home.send(std::mem::take(&mut self.bytes));
+            let _ = home.send(std::mem::take(room));
         }
     }
 }
 
 impl Buffers {
-    pub(super) fn new(pool: Pool) -> Buffers {
-        let count = match pool {
-            Pool::PerFrame | Pool::Pinned => None,
-            Pool::Buffers(count) => Some(count),
+    /// # Errors
+    /// What `pin` says, which makes pinned memory for a frame.
+    pub(super) fn new(
+        pool: Pool,
+        pin: impl Fn() -> Result<Room, Ending>,
+    ) -> Result<Buffers, Ending> {
+        let rooms = match pool {
+            Pool::PerFrame | Pool::Mapped => None,
+            Pool::Buffers(count) => Some(Ok((0..count).map(|_| Room::default()).collect())),
+            Pool::Pinned(count) => Some((0..count).map(|_| pin()).collect()),
         };
-        let free = count.map(|count| {
+        let free = rooms.transpose()?.map(|rooms: Vec<Room>| {
             let (give, take) = unbounded();
-            for _ in 0..count {
+            for room in rooms {
                 // The receiver is beside it.
-                let _ = give.send(vec![]);
+                let _ = give.send(room);
             }
             (give, take)
         });
-        Buffers {
+        Ok(Buffers {
             free,
+            is_mapped: pool == Pool::Mapped,
             frames: Arc::default(),
-        }
+        })
     }
 
     /// Waits until one is free.
     fn take(&self) -> Held {
-        let bytes = self.free.as_ref().map(|(give, take)| {
-            let bytes = take.recv().expect("the pool itself can send");
-            (bytes, give.clone())
+        let room = self.free.as_ref().map(|(give, take)| {
+            let room = take.recv().expect("the pool itself can send");
+            (room, give.clone())
         });
-        let (bytes, home) = bytes.map_or((vec![], None), |(bytes, home)| (bytes, Some(home)));
+        let (room, home) = room.map_or((Room::default(), None), |(r, home)| (r, Some(home)));
         Held {
-            bytes,
+            content: match self.is_mapped {
+                true => Content::Mapped(None),
+                false => Content::Room(room),
+            },
             pixels: 0..0,
             home,
             frames: self.frames.clone(),
@@ -108,13 +119,11 @@ impl Buffers {
 
 impl Held {
     fn fill(&mut self, path: &Path, room: usize, read_file: ReadFile) -> std::io::Result<()> {
-        self.bytes.clear();
-        self.bytes.reserve_exact(room);
         let now = self.frames.now.fetch_add(1, Ordering::Relaxed) + 1;
         self.frames.most.fetch_max(now, Ordering::Relaxed);
         self.is_full = true;
         // A file that is longer is no frame of ours, and is not read to its end.
-        read_file(path, room, &mut self.bytes)
+        read_file(path, room, &mut self.content)
     }
 }
 
@@ -151,11 +160,15 @@ pub(super) struct Reading<'a> {
 }
 
 /// Reads at most so many bytes of a file, all of it where it has no more.
-pub(super) type ReadFile = fn(&Path, usize, &mut Vec<u8>) -> std::io::Result<()>;
+pub(super) type ReadFile = fn(&Path, usize, &mut Content) -> std::io::Result<()>;
 
-pub(super) fn from_disk(path: &Path, most: usize, bytes: &mut Vec<u8>) -> std::io::Result<()> {
-    File::open(path)?.take(most as u64).read_to_end(bytes)?;
-    Ok(())
+pub(super) fn from_disk(path: &Path, most: usize, into: &mut Content) -> std::io::Result<()> {
+    into.read(path, most)
+}
+
+/// Bytes that are read of a file at most.
+pub(super) fn room_of_a_frame(scene: &Scene) -> usize {
+    scene.frame_bytes() + Layout::HEADER
 }
 
 /// Tells who takes frames that a reading thread has panicked: the others would go on waiting for tickets, and it for a frame.
@@ -211,16 +224,15 @@ impl Reading<'_> {
         let named = |what: String| format!("{}: {what}", path.display());
         let started = self.meters.now();
         self.reads.fetch_add(1, Ordering::Relaxed);
-        let room = self.scene.frame_bytes() + Layout::HEADER;
-        let read = held.fill(path, room, self.read_file);
+        let read = held.fill(path, room_of_a_frame(self.scene), self.read_file);
         let read = read.map_err(|e| named(e.to_string()));
         self.lengthen(started);
         let took = started.elapsed();
         self.meters.worked(READ, lane, started, &[number]);
         let decode = |mut held: Held| -> Result<Frame, String> {
-            let header = &held.bytes[..held.bytes.len().min(Layout::HEADER)];
+            let header = &held.content[..held.content.len().min(Layout::HEADER)];
             let layout = Layout::read(header).map_err(named)?;
-            let pixels = held.bytes.len().saturating_sub(layout.offset);
+            let pixels = held.content.len().saturating_sub(layout.offset);
             check(self.scene, layout, pixels).map_err(named)?;
             held.pixels = layout.offset..layout.offset + pixels;
             Ok(Arc::new(held))

@@ -101,7 +101,7 @@ impl Window {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workload::e2p::pipeline_flow::{Graphs, Pool};
+    use crate::workload::e2p::pipeline_flow::Pool;
 
     fn window(ring: Ring, ahead: usize) -> Window {
         let flow = Flow {
@@ -111,7 +111,6 @@ mod tests {
             ring,
             prefetch: Prefetch::Batches(ahead),
             cache: 0,
-            graphs: Graphs::None,
         };
         let mut window = Window::new(&flow, 8);
         window.start();

@@ -4,11 +4,12 @@
     reason = "tests spoil files, and time an overlap"
 )]
 use super::pipeline::{Pipeline, Spent};
-use super::pipeline_flow::{DEEPEST, Flow, Graphs, Pool, Prefetch, Ring, SHALLOWEST};
+use super::pipeline_flow::{DEEPEST, Flow, Pool, Prefetch, Ring, SHALLOWEST};
 use super::pipeline_meter::{DECODE, DOWNLOAD, HAND_ON, READ, REMAP, STAGES, UPLOAD};
 use super::pipeline_read::from_disk;
 use super::remapper::{Batch, Remapper};
 use super::scene::Scene;
+use crate::device::Pinned;
 use crate::trace::Tracer;
 use crate::trial::Ending;
 use crate::value::{Nanoseconds, Value};
@@ -26,7 +27,6 @@ const IN_TURN: Flow = Flow {
     ring: Ring::None,
     prefetch: Prefetch::Batches(0),
     cache: 0,
-    graphs: Graphs::None,
 };
 
 const BATCH: usize = 3;
@@ -61,7 +61,7 @@ impl Bed {
             scene: Some(self.scene.clone()),
             ..toy
         };
-        Pipeline::new(&self.scene, flow, batch, Box::new(toy), None)
+        Pipeline::new(&self.scene, flow, batch, Box::new(toy), None).unwrap()
     }
 
     fn run(&self, flow: Flow) -> (Vec<(usize, usize, u64)>, Spent) {
@@ -133,6 +133,10 @@ impl Remapper for Toy {
     fn download(&self, batch: &mut Batch) -> Result<(), Ending> {
         self.call(DOWNLOAD, batch.slot)
     }
+
+    fn pin(&self, size: usize) -> Result<Pinned, Ending> {
+        Ok(Box::new(vec![0; size]))
+    }
 }
 
 /// Every way for frames to flow that is not refused.
@@ -147,7 +151,13 @@ fn flows() -> Vec<Flow> {
         (Ring::Adaptive, 0),
     ];
     for io_threads in [1, 2, 8] {
-        for pool in [Pool::PerFrame, Pool::Buffers(4), Pool::Buffers(16)] {
+        for pool in [
+            Pool::PerFrame,
+            Pool::Mapped,
+            Pool::Buffers(4),
+            Pool::Pinned(4),
+            Pool::Buffers(16),
+        ] {
             for is_overlapped in [false, true] {
                 for (ring, ahead) in ways {
                     for cache in [0, 1] {
@@ -158,7 +168,6 @@ fn flows() -> Vec<Flow> {
                             ring,
                             prefetch: Prefetch::Batches(ahead),
                             cache,
-                            graphs: Graphs::None,
                         });
                     }
                 }
@@ -195,8 +204,10 @@ fn every_way_hands_on_the_same_images_in_order_and_leaks_no_buffer() {
         assert_eq!(images, expected, "{flow:?}");
         assert_eq!(spent.reads, 23, "{flow:?}");
         match flow.pool {
-            Pool::Buffers(n) => assert_eq!(spent.free, Some(n - flow.cache), "{flow:?}"),
-            _ => assert_eq!(spent.free, None),
+            Pool::Buffers(n) | Pool::Pinned(n) => {
+                assert_eq!(spent.free, Some(n - flow.cache), "{flow:?}");
+            }
+            Pool::PerFrame | Pool::Mapped => assert_eq!(spent.free, None),
         }
         let most = bound(&flow, BATCH);
         assert!(
@@ -364,7 +375,7 @@ fn bad_frames_are_left_out_with_their_names_and_the_others_are_handed_on() {
                 assert_eq!(*frame, k);
                 assert!(why.contains(&name) && why.contains(what), "{why}");
             }
-            if let Pool::Buffers(n) = flow.pool {
+            if let Pool::Buffers(n) | Pool::Pinned(n) = flow.pool {
                 assert_eq!(spent.free, Some(n - flow.cache), "{flow:?}");
             }
         });
@@ -412,7 +423,7 @@ fn spans_of_a_pipeline_have_their_frames() {
         ..Toy::default()
     };
     let remapper = Box::new(toy);
-    let pipeline = Pipeline::new(&bed.scene, flow, BATCH, remapper, Some(tracer.clone()));
+    let pipeline = Pipeline::new(&bed.scene, flow, BATCH, remapper, Some(tracer.clone())).unwrap();
     run(&pipeline).unwrap();
     let traced = tracer.take();
     let of = |stage: usize| traced.spans.iter().filter(move |s| s.name == STAGES[stage]);

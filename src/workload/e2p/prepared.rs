@@ -44,8 +44,10 @@ pub(super) fn prepare(
 ) -> Result<Box<dyn Executable>, Ending> {
     let settings = Settings::on(device, configuration, scene)?;
     let flow = Flow::read(configuration, device, scene, settings.batch)?;
-    let remapper = remapper::prepare(device, scene, &settings, Pipeline::slots(&flow))?;
     let (judged, _) = scene.judged();
+    let slots = Pipeline::slots(&flow);
+    let remapper = remapper::prepare(device, scene, &settings, slots)?;
+    let pipeline = Pipeline::new(scene, flow, settings.batch, remapper, tracer.cloned())?;
     Ok(Box::new(Prepared {
         kept: vec![vec![]; judged.len()],
         judged,
@@ -53,7 +55,7 @@ pub(super) fn prepare(
         spent: Spent::default(),
         wall: Duration::ZERO,
         keeps_time: matches!(device, Device::Gpu(_)),
-        pipeline: Pipeline::new(scene, flow, settings.batch, remapper, tracer.cloned()),
+        pipeline,
         scene: scene.clone(),
     }))
 }

@@ -1,11 +1,13 @@
 //! What a pipeline asks of a device: frames to it, their images of every camera, images from it. Each step may run on a thread of
 //! its own, for different batches at once, so that copies and computing overlap where the device can do both.
+use super::memory::Room;
 use super::scene::Scene;
 use super::settings::Settings;
 use super::{cpu, gpu};
-use crate::device::Device;
+use crate::device::{Device, Pinned};
 use crate::trial::Ending;
 use crate::value::{Bytes, Nanoseconds};
+use crate::workload::written::unsupported;
 use std::sync::Arc;
 
 /// What images are overwritten with where a test of the next run wants to see what it leaves out.
@@ -22,7 +24,7 @@ pub(super) struct Batch {
     /// At least one, and at most `Settings::batch`.
     pub(super) frames: Vec<Frame>,
     /// `[frame][camera][height][width][3]`, as long as its frames need: `frames.len() * scene.images_bytes()`.
-    pub(super) outputs: Vec<u8>,
+    pub(super) outputs: Room,
 }
 
 impl Batch {
@@ -70,6 +72,14 @@ pub(super) trait Remapper: Send + Sync {
     /// # Errors
     /// What the copy came to.
     fn download(&self, batch: &mut Batch) -> Result<(), Ending>;
+
+    /// Memory of the host that its copies are quickest with.
+    ///
+    /// # Errors
+    /// `Unsupported` on a processor, which copies nothing; what allocating came to.
+    fn pin(&self, _size: usize) -> Result<Pinned, Ending> {
+        Err(unsupported("a processor reads frames where they are"))
+    }
 
     /// Overwrites the images in the device's memory, so that pixels which a run never writes show. A processor has none of its own.
     fn poison(&self) {}

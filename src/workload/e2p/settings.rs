@@ -1,7 +1,7 @@
 //! A configuration as the remapping reads it. What the pipeline around it reads is the pipeline's.
 use super::map::Places;
 use super::scene::Scene;
-use crate::device::Device;
+use crate::device::{Device, Language};
 use crate::plan::Declaration;
 use crate::space::Configuration;
 use crate::trial::Ending;
@@ -72,6 +72,15 @@ pub(super) enum Pixels {
     Texture,
 }
 
+/// Launches that a device keeps, to be sent as one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Graphs {
+    /// Launched one by one.
+    None,
+    PerCamera,
+    PerBatch,
+}
+
 /// Values that `prepare` accepted.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Settings {
@@ -87,6 +96,7 @@ pub(super) struct Settings {
     pub(super) tile: [usize; 2],
     pub(super) pixels: Pixels,
     pub(super) stores: Stores,
+    pub(super) graphs: Graphs,
     pub(super) set: InstructionSet,
     pub(super) threads: usize,
 }
@@ -133,6 +143,12 @@ const PIXELS: &[(&str, Pixels)] = &[
 
 const STORES: &[(&str, Stores)] = &[("cached", Stores::Cached), ("streaming", Stores::Streaming)];
 
+const GRAPHS: &[(&str, Graphs)] = &[
+    ("none", Graphs::None),
+    ("per_camera", Graphs::PerCamera),
+    ("per_batch", Graphs::PerBatch),
+];
+
 /// Frames of a batch where a plan does not say.
 const BATCH: usize = 8;
 
@@ -151,6 +167,7 @@ pub(super) fn declaration() -> Declaration {
             names("tile", TILES),
             names("pixels", PIXELS),
             names("stores", STORES),
+            names("graphs", GRAPHS),
             names("simd", SETS),
             numbers("threads", &[0]),
         ],
@@ -169,7 +186,7 @@ impl Settings {
     ) -> Result<Settings, Ending> {
         match device {
             Device::Host => Settings::on_host(configuration, scene),
-            Device::Gpu(_) => Settings::on_gpu(configuration, scene),
+            Device::Gpu(gpu) => Settings::on_gpu(gpu.language(), configuration, scene),
         }
     }
 
@@ -196,13 +213,17 @@ impl Settings {
     ///
     /// # Errors
     /// As for `on_host`.
-    pub(super) fn on_gpu(configuration: &Configuration, scene: &Scene) -> Result<Settings, Ending> {
+    pub(super) fn on_gpu(
+        language: Language,
+        configuration: &Configuration,
+        scene: &Scene,
+    ) -> Result<Settings, Ending> {
         let read = chosen(configuration);
         if read.name("simd", SETS)?.is_some() || read.number("threads", 0, 0)? != 0 {
             return Err(unsupported("simd and threads are a processor's"));
         }
         let settings = Settings::read(&read)?;
-        let refusal = settings.refusal_on_gpu(scene).or(settings.refusal(scene));
+        let refusal = (settings.refusal_on_gpu(scene, language)).or(settings.refusal(scene));
         refusal.map_or(Ok(settings), |reason| Err(unsupported(&reason)))
     }
 
@@ -218,6 +239,7 @@ impl Settings {
             tile: read.name("tile", TILES)?,
             pixels: read.name("pixels", PIXELS)?,
             stores: read.name("stores", STORES)?,
+            graphs: read.name("graphs", GRAPHS)?,
             set: InstructionSet::Portable,
             threads: 1,
         })
@@ -268,6 +290,9 @@ impl Settings {
                 ));
             }
         }
+        if self.graphs != Graphs::None {
+            return Some("graphs are a GPU's: a processor launches nothing".into());
+        }
         match self.pixels {
             Pixels::Rgb8 => None,
             Pixels::Rgba8 => {
@@ -277,7 +302,19 @@ impl Settings {
         }
     }
 
-    fn refusal_on_gpu(&self, scene: &Scene) -> Option<String> {
+    fn refusal_on_gpu(&self, scene: &Scene, language: Language) -> Option<String> {
+        match (self.graphs, language) {
+            (Graphs::None, _) => {}
+            (_, Language::Wgsl) => {
+                return Some("graphs are CUDA's: wgpu records a batch's launches into one submission, whatever they are".into());
+            }
+            (Graphs::PerCamera, _) if self.fusion == Fusion::AllCameras => {
+                return Some(
+                    "no-op: fusion=all_cameras is one launch: graphs=per_batch has it".into(),
+                );
+            }
+            _ => {}
+        }
         if self.stores == Stores::Streaming {
             return Some("stores=streaming is a processor's".into());
         }

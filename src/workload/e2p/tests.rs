@@ -7,10 +7,12 @@
 )]
 use super::*;
 use crate::device;
+use crate::device::Language;
 use crate::device::emulated::Emulated;
 use crate::plan::DeviceChoice;
 use crate::value::Value;
 use crate::workload::instructions;
+use memory::Room;
 use proptest::prelude::*;
 use remapper::{Batch, Frame};
 use scene::{Camera, Kind, Mapping};
@@ -102,10 +104,7 @@ fn images_of(
     changes: &str,
     frames: &[Vec<u8>],
 ) -> Result<Vec<u8>, Ending> {
-    let settings = match device {
-        Device::Host => Settings::on_host(&with(changes), scene)?,
-        Device::Gpu(_) => Settings::on_gpu(&with(changes), scene)?,
-    };
+    let settings = Settings::on(device, &with(changes), scene)?;
     let remapper = remapper::prepare(device, &Arc::new(scene.clone()), &settings, 1)?;
     let mut images = vec![];
     for frames in frames.chunks(settings.batch) {
@@ -113,13 +112,13 @@ fn images_of(
         let frames: Vec<Frame> = frames.collect();
         let mut batch = Batch {
             slot: 0,
-            outputs: vec![0xA5; frames.len() * scene.images_bytes()],
+            outputs: Room::Heap(vec![0xA5; frames.len() * scene.images_bytes()]),
             frames,
         };
         remapper.upload(&batch)?;
         remapper.remap(&mut batch)?;
         remapper.download(&mut batch)?;
-        images.extend(batch.outputs);
+        images.extend(&*batch.outputs);
     }
     Ok(images)
 }
@@ -138,6 +137,10 @@ fn defined(scene: &Scene, frames: &[Vec<u8>]) -> Vec<f64> {
         }
     }
     images
+}
+
+fn is_cuda(device: &Device) -> bool {
+    matches!(device, Device::Gpu(gpu) if gpu.language() == Language::Cuda)
 }
 
 /// What each device is asked for beside its defaults: everything that must not change a bit.
@@ -164,6 +167,10 @@ fn layouts(device: &Device) -> Vec<String> {
         Device::Gpu(_) => {
             all.retain(|layout| !layout.contains("256x16"));
             all.push("tile=256x4".into());
+            if is_cuda(device) {
+                all.push("graphs=per_camera".into());
+                all.push("graphs=per_batch fusion=all_cameras".into());
+            }
         }
     }
     all
@@ -474,6 +481,12 @@ fn the_gate_passes_fixed_point_and_finds_halves_and_nearest_pixels() {
             (35.0..40.0).contains(&coordinates[1]),
             "{name}: {coordinates:?}"
         );
+        // The map of the first camera, which looks at the middle, turned: 52 dB.
+        let shared = of("precision=f16_coordinates maps=shared");
+        assert!(
+            passes(&shared) && (51.0..53.0).contains(&shared[1]),
+            "{name}: {shared:?}"
+        );
         let nearest = of("interp=nearest");
         assert!(!passes(&nearest), "{name}: {nearest:?}");
     }
@@ -521,11 +534,14 @@ fn an_invocation_reads_every_frame_and_leaves_the_judged_images() {
         };
         let exact = cameras.exact(&Device::Host, &with("")).unwrap().unwrap();
         for (name, device) in devices() {
-            for form in [
+            let pinned = "batch=2 pool=pinned_4 streams=overlapped ring=fixed_2";
+            let forms = [
                 "batch=5",
-                "batch=2",
+                "batch=2 pool=mapped streams=overlapped",
                 "batch=1 order=camera_outer fusion=all_cameras",
-            ] {
+            ];
+            let forms = forms.into_iter().chain(is_cuda(device).then_some(pinned));
+            for form in forms {
                 let mut executable = cameras.prepare(device, &with(form)).unwrap();
                 for _ in 0..2 {
                     executable.poison();
@@ -644,13 +660,35 @@ fn what_is_not_implemented_is_refused_with_its_reason() {
     assert!(host("maps=shared").contains("no-op"));
     assert!(host("pixels=texture").contains("GPU"));
     assert!(host("threads=1000").contains("processors"));
-    let gpu = |form: &str, scene: &Scene| match Settings::on_gpu(&with(form), scene) {
+    let gpu = |form: &str, scene: &Scene| match Settings::on_gpu(Language::Cuda, &with(form), scene)
+    {
+        Err(Ending::Unsupported { reason }) => reason,
+        other => panic!("{form}: {other:?}"),
+    };
+    let wgsl = |form: &str| match Settings::on_gpu(Language::Wgsl, &with(form), &scene) {
         Err(Ending::Unsupported { reason }) => reason,
         other => panic!("{form}: {other:?}"),
     };
     assert!(gpu("", &scene).contains("four pixels"));
     assert!(gpu("pixels=texture", &scene).contains("textures"));
     assert!(gpu("simd=avx2", &scene).contains("processor"));
+    assert!(host("graphs=per_batch").contains("GPU"));
+    assert!(gpu("graphs=per_camera fusion=all_cameras", &scene).contains("per_batch"));
+    assert!(wgsl("graphs=per_batch").contains("CUDA"));
+    let folder = tempfile::tempdir().unwrap();
+    let problem = problem(&[("preset", "tiny")]);
+    let files = Scene::new(&problem, folder.path()).unwrap();
+    let flow = |form: &str, device: &Device| match pipeline_flow::Flow::read(
+        &with(form),
+        device,
+        &files,
+        1,
+    ) {
+        Err(Ending::Unsupported { reason }) => reason,
+        other => panic!("{form}: {other:?}"),
+    };
+    assert!(flow("pool=pinned_4", &Device::Host).contains("GPU"));
+    assert!(flow("cache=2 pool=buffers_2", &Device::Host).contains("cached"));
 }
 
 #[test]
