@@ -41,7 +41,8 @@ pub struct Invocation {
     /// Energy that the GPU used, where it is what the plan minimizes and the GPU counts it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub joules: Option<f64>,
-    /// In the order of the workload's declared metrics; NaN is not stored, a missing metric is an [`Ending::Failed`].
+    /// In the order of the workload's declared metrics, or counters; NaN is not stored, a missing metric is an
+    /// [`Ending::Failed`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub metrics: Vec<f64>,
 }

@@ -8,8 +8,9 @@ Needs numpy, opencv-python-headless 5 and xxhash (`pip install "opencv-python-he
 
 Frames on disk (.npy, in the page cache) through remapping for every camera to a hash of every image (xxh3 on both sides), with
 maps of the same class: in fixed point, 1/32 of a pixel. Once with reads as they are, once with reads that last 11.7 ms at least:
-the published time, the rest of which both sides sleep. OpenCV's pipeline is the quickest of four: everything in turn, or a pool
-of threads that read ahead of a loop that remaps; remapping with OpenCV's own threads, or frames side by side on threads of ours.
+the published time, the rest of which both sides sleep. OpenCV's pipeline is the quickest of six: everything in turn, or a pool
+of threads that read ahead of a loop that remaps; remapping with OpenCV's own threads, or frames side by side on threads of ours;
+files that are read or mapped.
 The quickest is chosen on rounds of its own, so that luck chooses nothing that is counted.
 
 Then the bound that the slowest stage sets (WORKLOADS §5b, shared/peers/peer_wl5_pipeline.py): T_io until the first frame is there,
@@ -26,20 +27,20 @@ from e2p import FAST, OpenCV, Ours, Problem, ratio
 READERS, DEPTH = 16, 16
 REMAP = ["map=fixed", *[word for word in FAST if not word.startswith("batch")]]
 # On two processors that both remap, a thread for each stage would only take them from it: `streams` stays sequential.
-TUNED = [f"ring=fixed_{DEPTH}", f"io_threads={READERS}", "pool=buffers_16", "batch=4"]
+TUNED = [f"ring=fixed_{DEPTH}", f"io_threads={READERS}", "pool=mapped", "batch=4"]
 
 
 class Pipeline(OpenCV):
     """OpenCV's, in one of its forms."""
 
-    def __init__(self, p, io_ms, reads_ahead, side_by_side):
-        self.p, self.io, self.reads_ahead, self.side_by_side = p, io_ms / 1e3, reads_ahead, side_by_side
+    def __init__(self, p, io_ms, reads_ahead, side_by_side, mmap_mode):
+        self.p, self.io, self.reads_ahead, self.side_by_side, self.mmap_mode = p, io_ms / 1e3, reads_ahead, side_by_side, mmap_mode
         self.threads = len(os.sched_getaffinity(0))
         super().__init__(p, True)
 
     def load(self, k):
         started = perf_counter()
-        frame = np.load(f"{self.p.folder}/{k:05}.npy")
+        frame = np.load(f"{self.p.folder}/{k:05}.npy", mmap_mode=self.mmap_mode)
         sleep(max(0.0, self.io - (perf_counter() - started)))
         return frame
 
@@ -94,7 +95,8 @@ class Whole(Ours):
 def compare(p, preset, io_ms, more, rounds):
     words = [*REMAP, f"io_ms={io_ms}"]
     tuned, in_turn = Whole(p, preset, [*words, *TUNED, *more]), Whole(p, preset, words)
-    forms = {(ahead, beside): Pipeline(p, io_ms, ahead, beside) for ahead in (False, True) for beside in (False, True) if ahead or not beside}
+    choices = [(ahead, beside, mode) for ahead, beside in ((False, False), (True, False), (True, True)) for mode in (None, "r")]
+    forms = {choice: Pipeline(p, io_ms, *choice) for choice in choices}
     trials = {form: np.median([side.run() for _ in range(5)]) for form, side in forms.items()}
     best = min(trials, key=trials.get)
     peer = forms[best]
@@ -104,7 +106,7 @@ def compare(p, preset, io_ms, more, rounds):
         for name, side in sides.items():
             times[name].append(side.run())
         remap.append(in_turn.stages["remap"])
-    words = f"{'reads ahead' if best[0] else 'in turn'}, {'frames side by side' if best[1] else 'its own threads'}"
+    words = f"{'reads ahead' if best[0] else 'in turn'}, {'frames side by side' if best[1] else 'its own threads'}, {'mapped' if best[2] else 'read'}"
     print(f"reads of at least {io_ms} ms; OpenCV's quickest form: {words}")
     for name, t in times.items():
         print(f"{name:>12}: median {np.median(t) * 1e3:7.2f} ms, least {min(t) * 1e3:7.2f} ms")

@@ -1,8 +1,73 @@
 //! Success criteria against what was measured: met, failed or undecided by confidence bounds, never by the estimate alone.
-use crate::plan::{Criterion, Relation};
+use super::comparing::{Series, TICK};
+use crate::plan::{Criterion, Relation, STAGE_SPEEDUP};
 use crate::record::{CriterionOutcome, CriterionState, Trial};
 use crate::stats;
-use crate::trial::Verdict;
+use crate::trial::{Block, Cell, Ending, Purpose, Sample, VariantId, Verdict};
+
+/// What a phase measured, as criteria ask for it.
+pub(super) struct Seen<'a> {
+    pub(super) screen: &'a Series,
+    /// Those that count.
+    pub(super) blocks: &'a [Block],
+    /// Names of the workload's stages.
+    pub(super) stages: &'a [String],
+    /// Names of what invocations tell beside times.
+    pub(super) metrics: Vec<&'a str>,
+    pub(super) seed: u64,
+}
+
+impl Seen<'_> {
+    /// Of the time in one stage, by the pairs that decide about the whole: (variant, reference), one pair a block.
+    fn stage_speedup(&self, stage: &str, variant: VariantId) -> Option<(f64, f64, f64)> {
+        let stage = self.stages.iter().position(|name| name == stage)?;
+        let pair = |block| {
+            let of = |id| stage_time(block, id, stage);
+            Some((of(variant)?, of(VariantId::REFERENCE)?))
+        };
+        let pairs: Vec<(f64, f64)> = self.screened().filter_map(pair).collect();
+        let comparison = stats::compare(&pairs, 0.05, TICK, self.seed);
+        let (lower, upper) = comparison.interval?;
+        Some((comparison.speedup, lower, upper))
+    }
+
+    /// The median of one value a block, with its interval; what is the same in all of them has none to speak of.
+    fn metric(&self, name: &str, variant: VariantId) -> Option<(f64, f64, f64)> {
+        let metric = self.metrics.iter().position(|n| *n == name)?;
+        let of_block = |block| {
+            let values = samples(block, variant);
+            let values = values.filter_map(|s| s.invocation.metrics.get(metric).copied());
+            let values: Vec<f64> = values.collect();
+            (!values.is_empty()).then(|| stats::quartiles(&values).1)
+        };
+        let values: Vec<f64> = self.screened().filter_map(of_block).collect();
+        let first = *values.first()?;
+        match values.iter().all(|v| *v == first) {
+            true => Some((first, first, first)),
+            false => median_interval(&values),
+        }
+    }
+
+    fn screened(&self) -> impl Iterator<Item = &Block> {
+        let blocks = self.blocks.iter();
+        blocks.filter(|block| block.purpose == Purpose::Screen)
+    }
+}
+
+/// The least of a cell's samples, as for the whole (STATISTICS "Units").
+fn stage_time(block: &Block, variant: VariantId, stage: usize) -> Option<f64> {
+    let times = samples(block, variant).map(|s| s.invocation.timing.stages.get(stage).map(|t| t.0));
+    let times: Option<Vec<f64>> = times.collect();
+    times?.into_iter().min_by(f64::total_cmp)
+}
+
+/// Of a variant's cell, where it completed.
+fn samples(block: &Block, variant: VariantId) -> impl Iterator<Item = &Sample> {
+    let is_it = move |c: &&Cell| c.variant == variant && c.ending == Ending::Completed;
+    let all = block.cells.iter().find(is_it).map(|c| &c.samples[..]);
+    let all = all.unwrap_or_default().iter();
+    all.filter(|sample| !sample.is_warm_up)
+}
 
 /// Decides one criterion from the phase's trials. `kept` is the kept variant's row, or the reference's; `best` the row with the
 /// best estimate where nothing was kept.
@@ -10,13 +75,13 @@ pub(super) fn decide(
     criterion: &Criterion,
     trials: &[Trial],
     kept: Option<&Trial>,
-    values: &dyn Fn(&Trial) -> Vec<f64>,
+    seen: &Seen<'_>,
 ) -> CriterionOutcome {
     let subject = match &criterion.variant {
         Some(name) => trials.iter().find(|t| t.name == *name),
         None => kept,
     };
-    let measured = subject.and_then(|trial| measure(criterion, trial, trials, values));
+    let measured = subject.and_then(|trial| measure(criterion, trial, trials, seen));
     let state = match measured {
         None => CriterionState::Undecided,
         Some((_, lower, upper)) => judge(criterion.relation, criterion.bound, lower, upper),
@@ -44,8 +109,11 @@ fn measure(
     criterion: &Criterion,
     trial: &Trial,
     trials: &[Trial],
-    values: &dyn Fn(&Trial) -> Vec<f64>,
+    seen: &Seen<'_>,
 ) -> Option<(f64, f64, f64)> {
+    if let Some(stage) = criterion.quantity.strip_prefix(STAGE_SPEEDUP) {
+        return seen.stage_speedup(stage, trial.id);
+    }
     match criterion.quantity.as_str() {
         "speedup" => {
             if trial.verdict == Verdict::Reference {
@@ -64,12 +132,15 @@ fn measure(
             }
             bounds(trial)
         }
-        "runtime" => median_interval(&values(trial)),
+        "runtime" => median_interval(&seen.screen.completed(trial.id)),
         "peak_memory" => {
             let bytes = trial.host_peak?.0.max(trial.device_peak.map_or(0, |b| b.0)) as f64;
             Some((bytes, bytes, bytes))
         }
         name => {
+            if let Some(found) = seen.metric(name, trial.id) {
+                return Some(found);
+            }
             let found = trial
                 .accuracy
                 .iter()
@@ -126,6 +197,8 @@ fn median_interval(values: &[f64]) -> Option<(f64, f64, f64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trial::{Conditions, Invocation, Timing};
+    use crate::value::Nanoseconds;
 
     #[test]
     fn bounds_decide_and_the_estimate_does_not() {
@@ -136,6 +209,72 @@ mod tests {
         assert_eq!(judged(0.90, 1.04), Failed);
         assert_eq!(judge(Relation::AtMost, 1e-3, f64::NAN, f64::NAN), Failed);
         assert_eq!(judge(Relation::Below, 1.0, 0.5, 0.9), Met);
+    }
+
+    /// Block k of a phase: the reference's copy takes 300 ns and more, the variant's a third of it.
+    fn block(index: u32, purpose: Purpose) -> Block {
+        let cell = |variant, copy: f64, busy: f64| {
+            let sample = |extra: f64, is_warm_up| Sample {
+                invocation: Invocation {
+                    timing: Timing {
+                        wall: Nanoseconds(1e3),
+                        device: None,
+                        stages: vec![Nanoseconds(700.0), Nanoseconds(copy + extra)],
+                    },
+                    metrics: vec![busy, 16.0],
+                    ..Invocation::default()
+                },
+                started_at: 0,
+                batch: 1,
+                is_warm_up,
+            };
+            Cell {
+                variant,
+                samples: vec![sample(-99.0, true), sample(9.0, false), sample(0.0, false)],
+                ending: Ending::Completed,
+            }
+        };
+        let k = f64::from(index);
+        Block {
+            index,
+            purpose,
+            worker: 0,
+            elapsed: Nanoseconds(0.0),
+            cells: vec![
+                cell(VariantId::REFERENCE, 300.0 + 3.0 * k, 0.1),
+                cell(VariantId(1), 100.0 + k, 0.5 + k / 100.0),
+            ],
+            conditions: Conditions::default(),
+            place: None,
+        }
+    }
+
+    #[test]
+    fn stages_are_compared_within_blocks_and_counters_have_an_interval() {
+        let mut blocks: Vec<Block> = (0..10).map(|k| block(k, Purpose::Screen)).collect();
+        // Other blocks are not these criteria's.
+        blocks.extend((50..90).map(|k| block(k, Purpose::Confirm)));
+        let stages = ["remap".to_owned(), "copy".to_owned()];
+        let seen = Seen {
+            screen: &Series::default(),
+            blocks: &blocks,
+            stages: &stages,
+            metrics: vec!["busy", "reads"],
+            seed: 1,
+        };
+        let (estimate, lower, upper) = seen.stage_speedup("copy", VariantId(1)).unwrap();
+        // Ties are broken by the clock's tick.
+        assert!((estimate - 3.0).abs() < 0.05 && lower > 2.9 && upper < 3.1);
+        let (estimate, ..) = seen.stage_speedup("remap", VariantId(1)).unwrap();
+        assert!((estimate - 1.0).abs() < 0.01);
+        assert_eq!(seen.stage_speedup("copy", VariantId(2)), None);
+        assert_eq!(seen.stage_speedup("decode", VariantId(1)), None);
+        // Of ten values the second and the ninth.
+        let (estimate, lower, upper) = seen.metric("busy", VariantId(1)).unwrap();
+        assert!((estimate - 0.545).abs() < 1e-9);
+        assert!((lower - 0.51).abs() < 1e-9 && (upper - 0.58).abs() < 1e-9);
+        assert_eq!(seen.metric("reads", VariantId(1)), Some((16.0, 16.0, 16.0)));
+        assert_eq!(seen.metric("psnr", VariantId(1)), None);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! One phase from its question to its outcome: checks, what measuring found, what it keeps.
 use super::comparing::{Board, TICK};
+use super::criteria::Seen;
 use super::deciding::{CONFIRMATION_BLOCKS, Findings, detectable, judge, measure, warnings};
 use super::fleet::Fleet;
 use super::ledger::Ledger;
@@ -8,10 +9,10 @@ use super::{Error, Event, FINAL, Observer, criteria, device_name, expected_file,
 use crate::accuracy::is_within;
 use crate::measure::{CheckOrder, Checked, ExpectOrder};
 use crate::plan::{Case, Keep, Objective, Phase, Plan, Question, WorkloadChoice};
-use crate::record::{Final, Header, PhaseOutcome, Trial};
+use crate::record::{CriterionOutcome, Final, Header, PhaseOutcome, Trial, metrics};
 use crate::space::Configuration;
 use crate::stats;
-use crate::trial::{Block, Ending, Place, Purpose, VariantId, Verdict};
+use crate::trial::{Block, Ending, Place, Purpose, Sample, VariantId, Verdict};
 use crate::value::{Bytes, Nanoseconds};
 use crate::worker::Order;
 use std::collections::BTreeMap;
@@ -114,7 +115,10 @@ impl<'a> Desk<'a> {
         let is_counted = |block: &Block| self.fleet.counts(block, home);
         let measured: Vec<Block> = measured.into_iter().filter(is_counted).collect();
         let mut trials = self.trials(phase, &roster, &findings, &endings, &measured);
-        let outcome = self.outcome(phase, &roster, &findings, &endings, elapsed, &mut trials);
+        let outcome = PhaseOutcome {
+            criteria: self.criteria(phase, &findings, &trials, &measured),
+            ..self.outcome(phase, &roster, &findings, &endings, elapsed, &mut trials)
+        };
         Ok((outcome, trials))
     }
 
@@ -452,7 +456,7 @@ impl<'a> Desk<'a> {
         .collect()
     }
 
-    fn stage_medians(&self, samples: &[&crate::trial::Sample]) -> Vec<Nanoseconds> {
+    fn stage_medians(&self, samples: &[&Sample]) -> Vec<Nanoseconds> {
         (0..self.header.declaration.stages.len())
             .map_while(|stage| {
                 let times: Vec<f64> = samples
@@ -464,30 +468,47 @@ impl<'a> Desk<'a> {
             .collect()
     }
 
-    fn metric_medians(
-        &self,
-        samples: &[&crate::trial::Sample],
-        check: &Checked,
-    ) -> Vec<(String, f64)> {
+    fn metric_medians(&self, samples: &[&Sample], check: &Checked) -> Vec<(String, f64)> {
         let mut found = vec![];
-        if let WorkloadChoice::Command(command) = &self.plan.workload {
-            for (i, metric) in command.metrics.iter().enumerate() {
-                let values: Vec<f64> = samples
-                    .iter()
-                    .filter_map(|s| s.invocation.metrics.get(i).copied())
-                    .collect();
-                if !values.is_empty() {
-                    found.push((metric.name.clone(), stats::quartiles(&values).1));
-                }
+        for (i, metric) in metrics(&self.header).enumerate() {
+            let of = |s: &&Sample| s.invocation.metrics.get(i).copied();
+            let values: Vec<f64> = samples.iter().filter_map(of).collect();
+            if !values.is_empty() {
+                found.push((metric.to_owned(), stats::quartiles(&values).1));
             }
         }
-        found.extend(check.attributes.iter().cloned());
+        // What was counted over many invocations is not taken from the check's one.
+        let is_new = |(name, _): &&(String, f64)| !found.iter().any(|(n, _)| n == name);
+        let attributes: Vec<_> = check.attributes.iter().filter(is_new).cloned().collect();
+        found.extend(attributes);
         if let Some(peak) = check.resident_peak {
             found.push(("resident_peak_bytes".into(), peak.0 as f64));
         }
         found
     }
 
+    /// How the phase's criteria end. They speak of its best variant, whether the phase hands it on or only reports it.
+    fn criteria(
+        &self,
+        phase: &Phase,
+        findings: &Findings,
+        trials: &[Trial],
+        measured: &[Block],
+    ) -> Vec<CriterionOutcome> {
+        let seen = Seen {
+            screen: &findings.screen,
+            blocks: measured,
+            stages: &self.header.declaration.stages,
+            metrics: metrics(&self.header).collect(),
+            seed: self.plan.protocol.seed,
+        };
+        let subject = findings.winner.unwrap_or(VariantId::REFERENCE);
+        let subject = trials.get(subject.0 as usize);
+        let decide = |criterion| criteria::decide(criterion, trials, subject, &seen);
+        phase.criteria.iter().map(decide).collect()
+    }
+
+    /// Everything but the criteria.
     fn outcome(
         &self,
         phase: &Phase,
@@ -504,15 +525,6 @@ impl<'a> Desk<'a> {
         let winner = findings.winner.filter(|_| keeps);
         let kept_row = winner.unwrap_or(VariantId::REFERENCE);
         trials[kept_row.0 as usize].is_kept = true;
-        let trials = &*trials;
-        // A criterion speaks of the phase's best variant, whether the phase hands it on or only reports it.
-        let subject = findings.winner.unwrap_or(VariantId::REFERENCE);
-        let values = |trial: &Trial| findings.screen.completed(trial.id);
-        let decided = phase
-            .criteria
-            .iter()
-            .map(|c| criteria::decide(c, trials, trials.get(subject.0 as usize), &values))
-            .collect();
         let failure = endings.get(&VariantId::REFERENCE).map(|ending| {
             format!(
                 "the reference ended in the middle of the phase: {}",
@@ -540,7 +552,7 @@ impl<'a> Desk<'a> {
             is_trusted,
             detectable: detectable(findings),
             warnings: warnings(findings),
-            criteria: decided,
+            criteria: vec![],
             elapsed,
             failure,
             note: (!notes.is_empty()).then(|| notes.join("; ")),
@@ -622,10 +634,7 @@ fn join_canary(roster: &mut Roster, phase: &Phase) {
     }
 }
 
-fn samples_of(
-    blocks: &[crate::trial::Block],
-    id: VariantId,
-) -> impl Iterator<Item = &crate::trial::Sample> {
+fn samples_of(blocks: &[Block], id: VariantId) -> impl Iterator<Item = &Sample> {
     blocks
         .iter()
         .flat_map(|block| &block.cells)

@@ -45,7 +45,7 @@ pub struct Declaration {
     pub has_exact: bool,
     /// Accuracy metrics of the workload's own (name, about), beside those of `accuracy::METRICS`.
     pub own_metrics: Vec<(String, String)>,
-    /// What its executables count of an invocation and criteria may name (name, about): they are among the attributes of the check.
+    /// What its executables count of an invocation and criteria may name (name, about): in the order of an invocation's metrics.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub counters: Vec<(String, String)>,
 }
@@ -436,13 +436,17 @@ pub struct Hypothesis {
 pub struct Criterion {
     /// As written.
     pub text: String,
-    /// `speedup`, `runtime` (ns), `peak_memory` (bytes), an accuracy metric or a declared metric.
+    /// `speedup`, `runtime` (ns), `peak_memory` (bytes), `speedup.` with the name of a stage, an accuracy metric or a declared
+    /// metric.
     pub quantity: String,
     /// `quantity` of a named variant: "speedup(f16_storage) >= 1.2"; absent: of what the phase kept.
     pub variant: Option<String>,
     pub relation: Relation,
     pub bound: f64,
 }
+
+/// Before the name of a stage: how much faster that stage is.
+pub const STAGE_SPEEDUP: &str = "speedup.";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

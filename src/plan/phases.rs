@@ -3,7 +3,8 @@ use super::check::{accuracy_limits, assignment};
 use super::reader::{Fields, Findings, texts};
 use super::tree::{Kind, Node};
 use super::{
-    Criterion, Declaration, Hypothesis, Keep, NamedVariant, Phase, Question, Relation, Search,
+    Criterion, Declaration, Hypothesis, Keep, NamedVariant, Phase, Question, Relation,
+    STAGE_SPEEDUP, Search,
 };
 use crate::diagnostic::Origin;
 use crate::search::STRATEGIES;
@@ -148,7 +149,11 @@ fn phase(
         .map_or_else(Vec::new, |n| texts(n, "criteria", findings));
     let names = variant_names(&question);
     let counters = declaration.counters.iter().map(|c| c.0.clone());
-    let quantities: Vec<String> = metrics.iter().cloned().chain(counters).collect();
+    let stages = (declaration.stages.iter()).map(|stage| format!("{STAGE_SPEEDUP}{stage}"));
+    let quantities: Vec<String> = (metrics.iter().cloned())
+        .chain(counters)
+        .chain(stages)
+        .collect();
     Some(Phase {
         title: fields
             .text("title", findings)

@@ -173,9 +173,9 @@ pub(super) fn of_samples<'a>(
     t.text("git_commit", "of the repository that the plan is in", |r| r.header.environment.git.as_ref().map(|g| g.commit.as_str()));
     t.truth("git_dirty", "whether tracked files differed from the commit", |r| r.header.environment.git.as_ref().map(|g| g.is_dirty));
     of_parameters(&mut t, configurations, |r| r.configuration);
-    for (i, metric) in declared_metrics(&header.plan).enumerate() {
+    for (i, metric) in metrics(header).enumerate() {
         let of = move |r: &SampleFacts<'a>| r.sample.invocation.metrics.get(i).copied();
-        t.real(&format!("metric.{metric}"), "", "declared by the plan", of);
+        t.real(&format!("metric.{metric}"), "", "declared by the plan or the workload", of);
     }
     for (i, stage) in header.declaration.stages.iter().enumerate() {
         let of = move |r: &SampleFacts<'a>| r.sample.invocation.timing.stages.get(i).map(|t| t.0);
@@ -242,7 +242,7 @@ pub(super) fn of_trials<'a>(
     for name in names(trials.iter().flat_map(|t| &t.metrics)) {
         let column = format!("metric.{name}");
         let of = move |r: &TrialFacts<'a>| named(&r.trial.metrics, &name);
-        t.real(&column, "", "declared by the plan: median of the samples", of);
+        t.real(&column, "", "declared by the plan or the workload: median of the samples, or of the check", of);
     }
     for (i, stage) in header.declaration.stages.iter().enumerate() {
         let of = move |r: &TrialFacts<'a>| r.trial.stages.get(i).map(|s| s.0);
@@ -342,6 +342,12 @@ pub fn quantity(sample: &Sample, of: &Objective, plan: &Plan) -> Option<f64> {
             invocation.metrics.get(index).copied()
         }
     }
+}
+
+/// What invocations tell beside times, in its order: the metrics of a command, the counters of a built-in workload.
+pub fn metrics(header: &Header) -> impl Iterator<Item = &str> {
+    let counters = header.declaration.counters.iter();
+    declared_metrics(&header.plan).chain(counters.map(|(name, _)| name.as_str()))
 }
 
 fn declared_metrics(plan: &Plan) -> impl Iterator<Item = &str> {

@@ -13,7 +13,7 @@ mod parquet;
 mod run;
 mod wisdom;
 
-pub use columns::{objective, quantity};
+pub use columns::{metrics, objective, quantity};
 pub use kept::{
     Calibration, Ceilings, CriterionOutcome, CriterionState, Entry, Environment, FINAL_PHASE,
     Final, Git, Header, Imported, ImportedDetail, NodeOutcome, PhaseOutcome, PlatformOutcome,

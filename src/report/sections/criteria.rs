@@ -1,5 +1,5 @@
 //! Success criteria and how they ended.
-use crate::plan::Criterion;
+use crate::plan::{Criterion, STAGE_SPEEDUP};
 use crate::record::{CriterionOutcome, CriterionState, Run};
 use crate::report::numbers::{NONE, small};
 use crate::report::{Piece, Row, columns, phase_title};
@@ -64,7 +64,7 @@ fn measured(found: &CriterionOutcome, criterion: Option<&Criterion>) -> String {
     let show = |x: f64| match quantity {
         "runtime" => Nanoseconds(x).to_string(),
         "peak_memory" if x.is_finite() && x >= 0.0 => Bytes(x as u64).to_string(),
-        "speedup" => format!("{x:.3}×"),
+        name if name == "speedup" || name.starts_with(STAGE_SPEEDUP) => format!("{x:.3}×"),
         _ => small(x),
     };
     match lower == upper || !(lower.is_finite() && upper.is_finite()) {

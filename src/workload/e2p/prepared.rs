@@ -93,6 +93,7 @@ impl Executable for Prepared {
                 device: self.spent.device,
                 stages: self.spent.busy.map(nanoseconds).to_vec(),
             },
+            metrics: counters(&self.spent, self.wall).to_vec(),
             ..Invocation::default()
         })
     }
@@ -174,20 +175,26 @@ pub(super) const COUNTERS: &[(&str, &str)] = &[
     ),
 ];
 
-/// What the pipeline counted, for the records.
+/// Their values of an invocation.
+fn counters(spent: &Spent, wall: Duration) -> [f64; COUNTERS.len()] {
+    [
+        share(spent.busy[REMAP], wall),
+        spent.hits as f64 / spent.frames.max(1) as f64,
+        spent.reads as f64,
+        spent.most_frames as f64,
+        share(spent.starved, wall),
+    ]
+}
+
+fn share(part: Duration, wall: Duration) -> f64 {
+    part.as_secs_f64() / wall.as_secs_f64().max(1e-9)
+}
+
+/// These and what else the pipeline counted, for the records.
 fn counted(spent: &Spent, wall: Duration, scene: &Scene) -> Vec<(String, f64)> {
     let named = |name: &str, value: f64| (name.to_owned(), value);
-    let share = |part: Duration| part.as_secs_f64() / wall.as_secs_f64().max(1e-9);
-    let mut all = vec![
-        named("device_busy", share(spent.busy[REMAP])),
-        named(
-            "frames_ready",
-            spent.hits as f64 / spent.frames.max(1) as f64,
-        ),
-        named("files_read", spent.reads as f64),
-        named("frames_in_memory", spent.most_frames as f64),
-        named("waiting_frames", share(spent.starved)),
-    ];
+    let names = COUNTERS.iter().map(|(name, _)| (*name).to_owned());
+    let mut all: Vec<_> = names.zip(counters(spent, wall)).collect();
     if spent.cached > 0 {
         all.push(named("frames_cached", spent.cached as f64));
     }
@@ -201,7 +208,7 @@ fn counted(spent: &Spent, wall: Duration, scene: &Scene) -> Vec<(String, f64)> {
     for (name, waiting) in STAGES.iter().zip(spent.waiting) {
         // Reading and decoding are one thread's.
         if *name != "decode" {
-            all.push(named(&format!("waiting_{name}"), share(waiting)));
+            all.push(named(&format!("waiting_{name}"), share(waiting, wall)));
         }
     }
     if !spent.failed.is_empty() {
