@@ -84,7 +84,7 @@ fn driver_version() -> Result<i32, DriverError> {
 #[derive(Debug)]
 struct Cuda {
     context: Arc<CudaContext>,
-    /// For launches.
+    /// For what is no recording's and no copy's.
     stream: Arc<CudaStream>,
     /// For copies each way, so that neither waits for the other nor for a kernel of another thread.
     uploads: Arc<CudaStream>,

@@ -112,6 +112,7 @@ impl Prepared {
 
 pub(super) struct Recorded {
     context: Arc<CudaContext>,
+    /// Its own: what other threads launch neither waits for it nor is captured with it.
     stream: Arc<CudaStream>,
     /// For early uploads.
     copies: Option<Arc<CudaStream>>,
@@ -167,6 +168,7 @@ impl Recorded {
             let made = gpu.context.new_event(timed);
             made.map_err(|e| ending("events", e))
         };
+        let new_stream = || (gpu.context.new_stream()).map_err(|e| ending("a stream", e));
         let mut spans: Vec<Span> = vec![];
         let mut constants = vec![];
         for step in steps {
@@ -210,15 +212,11 @@ impl Recorded {
         let events: Result<Vec<CudaEvent>, Ending> = (0..=spans.len()).map(|_| event()).collect();
         let mut recorded = Recorded {
             copies: match spans.iter().any(|span| span.early.is_some()) {
-                true => Some(
-                    gpu.context
-                        .new_stream()
-                        .map_err(|e| ending("a stream", e))?,
-                ),
+                true => Some(new_stream()?),
                 false => None,
             },
             context: gpu.context.clone(),
-            stream: gpu.stream.clone(),
+            stream: new_stream()?,
             stages: steps
                 .iter()
                 .filter_map(|s| s.stage)
