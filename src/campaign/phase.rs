@@ -470,7 +470,7 @@ impl<'a> Desk<'a> {
 
     fn metric_medians(&self, samples: &[&Sample], check: &Checked) -> Vec<(String, f64)> {
         let mut found = vec![];
-        for (i, metric) in metrics(&self.header).enumerate() {
+        for (i, metric) in metrics(self.header).enumerate() {
             let of = |s: &&Sample| s.invocation.metrics.get(i).copied();
             let values: Vec<f64> = samples.iter().filter_map(of).collect();
             if !values.is_empty() {
@@ -499,7 +499,7 @@ impl<'a> Desk<'a> {
             screen: &findings.screen,
             blocks: measured,
             stages: &self.header.declaration.stages,
-            metrics: metrics(&self.header).collect(),
+            metrics: metrics(self.header).collect(),
             seed: self.plan.protocol.seed,
         };
         let subject = findings.winner.unwrap_or(VariantId::REFERENCE);

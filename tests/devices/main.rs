@@ -98,6 +98,10 @@ const STOOD_IN: &[(&str, CampaignTest)] = &[
         campaigns::user_kernel,
     ),
     (
+        "the_committed_migration_plan_runs_whole",
+        standin::migration_plan,
+    ),
+    (
         "the_committed_pipeline_plan_runs_whole",
         standin::pipeline_plan,
     ),

@@ -103,6 +103,22 @@ pub(crate) fn pipeline_plan(_device: &str) -> Result<(), Failed> {
     Ok(())
 }
 
+/// Tiles on their way while others are computed: uploads that pass launches, several threads with recordings of their own.
+pub(crate) fn migration_plan(_device: &str) -> Result<(), Failed> {
+    let settings = [
+        ON_CUDA,
+        "workload.problem.preset=tiny",
+        "protocol.time_limit=3s",
+    ];
+    let Whole { rows, .. } = whole("pstm_gpu", "cuda", &settings)?;
+    check(rows.len() > 25, format!("{} rows", rows.len()))?;
+    let is_bad = |t: &&serde_json::Value| t["verdict"] == "inaccurate" && t["phase"] != "quality";
+    match rows.iter().find(is_bad) {
+        Some(row) => Err(format!("{row}").into()),
+        None => Ok(()),
+    }
+}
+
 /// What all processes asked the driver for, as `Counts` in `standin/driver.cpp`.
 #[derive(Debug)]
 struct Counts {
