@@ -9,6 +9,7 @@ mod pstm;
 mod random;
 mod reduce;
 mod shared;
+mod stored;
 mod template;
 mod transport;
 mod vectors;

@@ -16,7 +16,7 @@ use super::patch;
 #[cfg(target_arch = "x86_64")]
 pub(super) use super::patch::Window as Stored;
 #[cfg(not(target_arch = "x86_64"))]
-pub(super) use super::table::Stored;
+pub(super) use crate::workload::stored::Stored;
 
 /// Columns along x and along y of a task; its depths follow from `task_points`.
 const TASK_SIDE: usize = 4;

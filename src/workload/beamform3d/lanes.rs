@@ -5,7 +5,7 @@
     reason = "intrinsics and raw table reads; every function says what it needs"
 )]
 use super::geometry::{ROUNDER, ROUNDER_BITS};
-use super::table::Stored;
+use crate::workload::stored::Stored;
 #[cfg(target_arch = "x86_64")]
 pub(super) use crate::workload::vectors::{F32x8, F32x16};
 pub(super) use crate::workload::vectors::{Portable, Vector};

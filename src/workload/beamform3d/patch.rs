@@ -8,8 +8,9 @@
 )]
 use super::geometry::{Geometry, ROUNDER, ROUNDER_BITS};
 use super::rotation::Rotation;
-use super::table::{MARGIN, Stored, Table};
+use super::table::{MARGIN, Table};
 use super::task::{FirstArrival, Job, Tile};
+use crate::workload::stored::Stored;
 use half::{bf16, f16};
 use std::arch::x86_64::*;
 

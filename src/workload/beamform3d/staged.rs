@@ -8,9 +8,9 @@
 use super::geometry::Geometry;
 use super::rotation::Rotation;
 use super::settings::{Interpolation, IqLayout, Precision, Settings};
-use super::table::Stored;
 use super::task::{FirstArrival, Tile};
 use crate::workload::instructions::InstructionSet;
+use crate::workload::stored::Stored;
 use half::{bf16, f16};
 use rayon::prelude::*;
 use std::time::{Duration, Instant};

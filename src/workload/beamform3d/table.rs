@@ -4,51 +4,12 @@
 //! With `rotated`, the phase of the interval's middle is already in them: exp(j2π(fc/fs)s) = exp(j2π(fc/fs)(i+½))·exp(j2π(fc/fs)u),
 //! and only the second factor, |phase| ≤ 45° at fs = 4 fc, is left to the kernel.
 use super::geometry::Geometry;
-use half::{bf16, f16};
+use crate::workload::stored::Stored;
 use rayon::prelude::*;
 use std::f64::consts::TAU;
 
 /// Silent intervals before the first and after the last sample, so that windows may reach over the ends.
 pub(super) const MARGIN: usize = 32;
-
-/// How a number is stored; arithmetic is always f32.
-pub(super) trait Stored: Copy + Default + Send + Sync + 'static {
-    fn from_f32(value: f32) -> Self;
-    fn to_f32(self) -> f32;
-}
-
-impl Stored for f32 {
-    #[inline(always)]
-    fn from_f32(value: f32) -> f32 {
-        value
-    }
-    #[inline(always)]
-    fn to_f32(self) -> f32 {
-        self
-    }
-}
-
-impl Stored for f16 {
-    #[inline(always)]
-    fn from_f32(value: f32) -> f16 {
-        f16::from_f32(value)
-    }
-    #[inline(always)]
-    fn to_f32(self) -> f32 {
-        f16::to_f32(self)
-    }
-}
-
-impl Stored for bf16 {
-    #[inline(always)]
-    fn from_f32(value: f32) -> bf16 {
-        bf16::from_f32(value)
-    }
-    #[inline(always)]
-    fn to_f32(self) -> f32 {
-        bf16::to_f32(self)
-    }
-}
 
 /// Which interval's record comes next in memory.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -5,16 +5,15 @@
     unsafe_code,
     reason = "intrinsics and raw reads of traces; every function says what it needs"
 )]
+use crate::workload::stored::Stored;
 #[cfg(target_arch = "x86_64")]
 pub(super) use crate::workload::vectors::{F32x8, F32x16};
 pub(super) use crate::workload::vectors::{Portable, Vector};
 use half::{bf16, f16};
 
 /// How a sample of a trace is stored; arithmetic is f32.
-pub(super) trait Sample: Copy + Default + Send + Sync + std::fmt::Debug + 'static {
+pub(super) trait Sample: Stored {
     const BYTES: usize;
-    fn from_f32(value: f32) -> Self;
-    fn to_f32(self) -> f32;
     /// As it lies in a file, little-endian; the first bytes are read.
     fn from_bytes(bytes: &[u8]) -> Self;
     fn push_bytes(self, to: &mut Vec<u8>);
@@ -36,14 +35,6 @@ macro_rules! sample {
     ($type:ty, $bytes:literal, $eight:expr, $sixteen:expr) => {
         impl Sample for $type {
             const BYTES: usize = $bytes;
-            #[inline(always)]
-            fn from_f32(value: f32) -> $type {
-                <$type as From32>::narrowed(value)
-            }
-            #[inline(always)]
-            fn to_f32(self) -> f32 {
-                self.into()
-            }
             #[inline(always)]
             fn from_bytes(bytes: &[u8]) -> $type {
                 let mut own = [0; $bytes];
@@ -67,29 +58,6 @@ macro_rules! sample {
             }
         }
     };
-}
-
-trait From32 {
-    fn narrowed(value: f32) -> Self;
-}
-
-impl From32 for f32 {
-    #[inline(always)]
-    fn narrowed(value: f32) -> f32 {
-        value
-    }
-}
-
-impl From32 for f16 {
-    fn narrowed(value: f32) -> f16 {
-        f16::from_f32(value)
-    }
-}
-
-impl From32 for bf16 {
-    fn narrowed(value: f32) -> bf16 {
-        bf16::from_f32(value)
-    }
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -4,53 +4,11 @@
     unsafe_code,
     reason = "intrinsics and raw reads of channel data; every function says what it needs"
 )]
+use crate::workload::stored::Stored;
 #[cfg(target_arch = "x86_64")]
 pub(super) use crate::workload::vectors::{F32x8, F32x16};
 pub(super) use crate::workload::vectors::{Portable, Vector};
-use half::{bf16, f16};
 use std::f32::consts::TAU;
-
-/// How a number of the channel data is stored; arithmetic is always f32.
-pub(super) trait Stored: Copy + Default + Send + Sync + 'static {
-    /// Whether it is the type that arithmetic is done in.
-    const IS_SINGLE: bool = false;
-    fn from_f32(value: f32) -> Self;
-    fn to_f32(self) -> f32;
-}
-
-impl Stored for f32 {
-    const IS_SINGLE: bool = true;
-    #[inline(always)]
-    fn from_f32(value: f32) -> f32 {
-        value
-    }
-    #[inline(always)]
-    fn to_f32(self) -> f32 {
-        self
-    }
-}
-
-impl Stored for f16 {
-    #[inline(always)]
-    fn from_f32(value: f32) -> f16 {
-        f16::from_f32(value)
-    }
-    #[inline(always)]
-    fn to_f32(self) -> f32 {
-        f16::to_f32(self)
-    }
-}
-
-impl Stored for bf16 {
-    #[inline(always)]
-    fn from_f32(value: f32) -> bf16 {
-        bf16::from_f32(value)
-    }
-    #[inline(always)]
-    fn to_f32(self) -> f32 {
-        bf16::to_f32(self)
-    }
-}
 
 /// Numbers of a trace, widened.
 pub(super) trait Trace: Stored {

@@ -2,7 +2,7 @@
 use super::beam::Beam;
 use super::form::{Form, Parallel};
 use super::judge::{self, Outcome};
-use super::lanes::Stored;
+use super::lanes::Cell;
 use super::ledger::Account;
 use super::march::March;
 #[cfg(unix)]
@@ -31,7 +31,7 @@ enum Workers {
     Processes(Team),
 }
 
-impl<S: Stored> Host<S> {
+impl<S: Cell> Host<S> {
     /// # Errors
     /// When the system gives no threads or processes.
     pub(super) fn new(
@@ -113,7 +113,7 @@ impl<S: Stored> Host<S> {
 }
 
 /// The dose, and what the ledger does not account for.
-pub(super) fn outcome<S: Stored>(march: &March<S>) -> Outcome {
+pub(super) fn outcome<S: Cell>(march: &March<S>) -> Outcome {
     let ledger = &march.ledger;
     let of_unit = |values: &[f64]| -> Vec<f64> {
         let unit = f64::from(march.unit);
@@ -132,7 +132,7 @@ pub(super) fn outcome<S: Stored>(march: &March<S>) -> Outcome {
     .outcome(&march.tables)
 }
 
-impl<S: Stored> Executable for Host<S> {
+impl<S: Cell> Executable for Host<S> {
     fn run(&mut self) -> Result<Invocation, Ending> {
         let (mut wall, mut stages) = (Duration::ZERO, [Duration::ZERO; STAGES]);
         timed(&mut wall, || self.steps(&mut stages))?;

@@ -6,7 +6,7 @@
 )]
 use super::extent::Extent;
 use super::form::{Direction, Fusion, Sparse};
-use super::lanes::Stored;
+use super::lanes::Cell;
 use super::march::{March, Task, Way};
 use super::operators::{
     Arrival, Collect, Deposit, Scatter, StreamGather, StreamScatter, Stretch, Target, run,
@@ -122,7 +122,7 @@ pub(super) struct Job<'a, S> {
     pub(super) way: Way,
 }
 
-impl<S: Stored> Job<'_, S> {
+impl<S: Cell> Job<'_, S> {
     /// # Safety
     /// The processor has V's features; no other task that runs now has the same planes.
     pub(super) unsafe fn run(&self, task: &Task, scratch: &mut Scratch) {
@@ -255,7 +255,7 @@ impl<S: Stored> Job<'_, S> {
     }
 
     /// A_theta of some rows; what escapes is in the scratch.
-    unsafe fn scatter_rows<O: Stored>(
+    unsafe fn scatter_rows<O: Cell>(
         &self,
         energy: usize,
         array: usize,
@@ -318,7 +318,7 @@ impl<S: Stored> Job<'_, S> {
                     let from = scattered.first.add(angle * slab).cast_const();
                     let to = plane.first.add(angle * plane.slab);
                     for i in 0..rows.len() * layout.pitch {
-                        *to.add(i) = S::narrowed(*from.add(i));
+                        *to.add(i) = S::from_f32(*from.add(i));
                     }
                 }
             }
@@ -595,7 +595,7 @@ impl<S: Stored> Job<'_, S> {
     }
 
     /// A_s in the chosen form.
-    unsafe fn stream<I: Stored>(
+    unsafe fn stream<I: Cell>(
         &self,
         from: Stretch<I>,
         arrival: Arrival<'_, S>,

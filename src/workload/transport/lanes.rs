@@ -3,6 +3,7 @@
     unsafe_code,
     reason = "intrinsics and raw reads; every function says what it needs"
 )]
+use crate::workload::stored::Stored;
 #[cfg(target_arch = "x86_64")]
 pub(super) use crate::workload::vectors::{F32x8, F32x16};
 pub(super) use crate::workload::vectors::{Portable, Vector};
@@ -24,12 +25,7 @@ pub(super) trait Lanes: Vector {
 }
 
 /// What a cell is stored as. All of an array's values are ≥ 0 and finite.
-pub(super) trait Stored: Copy + Default + Send + Sync + 'static {
-    const NAN: Self;
-
-    fn widened(self) -> f32;
-    fn narrowed(value: f32) -> Self;
-
+pub(super) trait Cell: Stored {
     /// # Safety
     /// As [`Vector::load`].
     unsafe fn load<V: Lanes>(from: *const Self) -> V;
@@ -62,15 +58,7 @@ pub(super) trait Stored: Copy + Default + Send + Sync + 'static {
     }
 }
 
-impl Stored for f32 {
-    const NAN: f32 = f32::NAN;
-
-    fn widened(self) -> f32 {
-        self
-    }
-    fn narrowed(value: f32) -> f32 {
-        value
-    }
+impl Cell for f32 {
     #[inline(always)]
     unsafe fn load<V: Lanes>(from: *const f32) -> V {
         // SAFETY: as the caller promises, here and below.
@@ -90,15 +78,7 @@ impl Stored for f32 {
     }
 }
 
-impl Stored for f16 {
-    const NAN: f16 = f16::NAN;
-
-    fn widened(self) -> f32 {
-        self.to_f32()
-    }
-    fn narrowed(value: f32) -> f16 {
-        f16::from_f32(value)
-    }
+impl Cell for f16 {
     #[inline(always)]
     unsafe fn load<V: Lanes>(from: *const f16) -> V {
         // SAFETY: as the caller promises, here and below.
@@ -110,15 +90,7 @@ impl Stored for f16 {
     }
 }
 
-impl Stored for bf16 {
-    const NAN: bf16 = bf16::NAN;
-
-    fn widened(self) -> f32 {
-        self.to_f32()
-    }
-    fn narrowed(value: f32) -> bf16 {
-        bf16::from_f32(value)
-    }
+impl Cell for bf16 {
     #[inline(always)]
     unsafe fn load<V: Lanes>(from: *const bf16) -> V {
         // SAFETY: as the caller promises, here and below.
@@ -268,7 +240,7 @@ mod tests {
     use super::*;
 
     /// Every number comes back as the reference rounds it, and parts touch nothing else.
-    fn agree<V: Lanes, T: Stored>() {
+    fn agree<V: Lanes, T: Cell>() {
         let values: Vec<f32> = (0..16).map(|i| 1.0 / 3.0 + 0.7 * i as f32).collect();
         let n = V::COUNT;
         // SAFETY: called with the features; every pointer has sixteen values.
@@ -277,21 +249,21 @@ mod tests {
             let mut stored = [T::default(); 16];
             T::store(v, stored.as_mut_ptr());
             for (found, value) in stored.iter().zip(&values).take(n) {
-                assert_eq!(found.widened(), T::narrowed(*value).widened());
+                assert_eq!(found.to_f32(), T::from_f32(*value).to_f32());
             }
             let mut back = [0.0_f32; 16];
             T::load::<V>(stored.as_ptr()).store(back.as_mut_ptr());
-            assert!((0..n).all(|i| back[i] == stored[i].widened()));
+            assert!((0..n).all(|i| back[i] == stored[i].to_f32()));
             for count in 0..n {
-                let mut part = [T::narrowed(9.0); 16];
+                let mut part = [T::from_f32(9.0); 16];
                 T::store_part(v, part.as_mut_ptr(), count);
                 for i in 0..n {
                     let wanted = if i < count { values[i] } else { 9.0 };
-                    assert_eq!(part[i].widened(), T::narrowed(wanted).widened());
+                    assert_eq!(part[i].to_f32(), T::from_f32(wanted).to_f32());
                 }
                 T::load_part::<V>(stored.as_ptr(), count).store(back.as_mut_ptr());
                 for i in 0..n {
-                    let wanted = if i < count { stored[i].widened() } else { 0.0 };
+                    let wanted = if i < count { stored[i].to_f32() } else { 0.0 };
                     assert_eq!(back[i], wanted);
                 }
             }

@@ -7,7 +7,7 @@
 use super::extent::{self, Extent};
 use super::form::{Direction, Form, Fusion, Parallel};
 use super::job::{Job, Scratch};
-use super::lanes::Stored;
+use super::lanes::Cell;
 use super::memory::Memory;
 use super::operators::Taps;
 use super::tables::{Loss, Tables};
@@ -93,7 +93,7 @@ pub(super) struct March<S> {
     scratch: Vec<Mutex<Scratch>>,
 }
 
-impl<S: Stored> March<S> {
+impl<S: Cell> March<S> {
     /// What processes that are forked later are to see is in shared memory.
     pub(super) fn new(tables: Tables, form: &Form, unit: f32) -> March<S> {
         let is_shared = form.parallel != Parallel::Threads;
@@ -176,7 +176,7 @@ impl<S: Stored> March<S> {
         }
         for entry in &self.tables.entries {
             values[layout.cell(entry.energy, entry.angle, entry.z, entry.x)] =
-                S::narrowed(entry.weight as f32 * self.unit);
+                S::from_f32(entry.weight as f32 * self.unit);
         }
     }
 
@@ -370,11 +370,7 @@ impl<S: Stored> March<S> {
 
     /// Cells of each energy that hold more than `least`.
     pub(super) fn occupied(&self, least: f64) -> Vec<usize> {
-        let count = |row: &[S]| {
-            row.iter()
-                .filter(|v| f64::from(v.widened()) > least)
-                .count()
-        };
+        let count = |row: &[S]| row.iter().filter(|v| f64::from(v.to_f32()) > least).count();
         self.by_energy(|row| count(row) as f64)
             .into_iter()
             .map(|n| n as usize)
@@ -383,7 +379,7 @@ impl<S: Stored> March<S> {
 
     /// Weight left in the phase space, by energy.
     pub(super) fn remaining(&self) -> Vec<f64> {
-        let weight = |row: &[S]| row.iter().map(|v| f64::from(v.widened())).sum::<f64>();
+        let weight = |row: &[S]| row.iter().map(|v| f64::from(v.to_f32())).sum::<f64>();
         self.by_energy(|row| weight(row) / f64::from(self.unit))
     }
 
@@ -396,7 +392,7 @@ impl<S: Stored> March<S> {
                 for z in extent.rows() {
                     for x in 0..self.tables.grid.nx {
                         let value = values[self.tables.layout.cell(e, t, z, x)];
-                        cell(e, t, z, x, f64::from(value.widened()));
+                        cell(e, t, z, x, f64::from(value.to_f32()));
                     }
                 }
             }

@@ -4,7 +4,7 @@
     unsafe_code,
     reason = "vectors over raw arrays; every function says what it needs"
 )]
-use super::lanes::{Lanes, Portable, Stored};
+use super::lanes::{Cell, Lanes, Portable};
 use super::tables::{Scattering, Shift};
 use crate::workload::instructions::InstructionSet;
 use std::ops::Range;
@@ -126,7 +126,7 @@ pub(super) struct Scatter<'a, I, O> {
     pub(super) angle_block: usize,
 }
 
-impl<I: Stored, O: Stored> Operator for Scatter<'_, I, O> {
+impl<I: Cell, O: Cell> Operator for Scatter<'_, I, O> {
     #[inline(always)]
     unsafe fn run<V: Lanes>(&mut self) {
         // SAFETY: as the caller promises.
@@ -155,7 +155,7 @@ impl<I: Stored, O: Stored> Operator for Scatter<'_, I, O> {
     }
 }
 
-impl<I: Stored, O: Stored> Scatter<'_, I, O> {
+impl<I: Cell, O: Cell> Scatter<'_, I, O> {
     /// # Safety
     /// As for the operator.
     #[inline(always)]
@@ -282,7 +282,7 @@ pub(super) struct StreamGather<'a, I, O> {
     pub(super) arrival: Arrival<'a, O>,
 }
 
-impl<I: Stored, O: Stored> Operator for StreamGather<'_, I, O> {
+impl<I: Cell, O: Cell> Operator for StreamGather<'_, I, O> {
     #[inline(always)]
     unsafe fn run<V: Lanes>(&mut self) {
         for angle in self.arrival.angles.clone() {
@@ -313,7 +313,7 @@ pub(super) struct StreamScatter<'a, I, O> {
     pub(super) buffer: &'a mut [f32],
 }
 
-impl<I: Stored, O: Stored> Operator for StreamScatter<'_, I, O> {
+impl<I: Cell, O: Cell> Operator for StreamScatter<'_, I, O> {
     #[inline(always)]
     unsafe fn run<V: Lanes>(&mut self) {
         let pitch = self.pitch as isize;
@@ -352,7 +352,7 @@ pub(super) struct Deposit<'a, T> {
     pub(super) arrival: Arrival<'a, T>,
 }
 
-impl<T: Stored> Operator for Deposit<'_, T> {
+impl<T: Cell> Operator for Deposit<'_, T> {
     #[inline(always)]
     unsafe fn run<V: Lanes>(&mut self) {
         for angle in self.arrival.angles.clone() {
@@ -377,7 +377,7 @@ struct Four<V, I> {
     weights: [V; 4],
 }
 
-impl<V: Lanes, I: Stored> Arriving<V> for Four<V, I> {
+impl<V: Lanes, I: Cell> Arriving<V> for Four<V, I> {
     #[inline(always)]
     unsafe fn value(&self, i: usize, part: Option<usize>) -> V {
         // SAFETY: as the caller promises.
@@ -393,7 +393,7 @@ impl<V: Lanes, I: Stored> Arriving<V> for Four<V, I> {
 
 struct Single<I>(*const I);
 
-impl<V: Lanes, I: Stored> Arriving<V> for Single<I> {
+impl<V: Lanes, I: Cell> Arriving<V> for Single<I> {
     #[inline(always)]
     unsafe fn value(&self, i: usize, part: Option<usize>) -> V {
         // SAFETY: as the caller promises.
@@ -406,7 +406,7 @@ impl<V: Lanes, I: Stored> Arriving<V> for Single<I> {
 /// # Safety
 /// As the caller promises for the arrival and for `arriving`.
 #[inline(always)]
-unsafe fn arrive<V: Lanes, A: Arriving<V>, O: Stored>(
+unsafe fn arrive<V: Lanes, A: Arriving<V>, O: Cell>(
     arrival: &mut Arrival<'_, O>,
     angle: usize,
     arriving: &A,
@@ -461,7 +461,7 @@ unsafe fn open<V: Lanes, T>(target: &Option<Target<T>>, angle: usize) -> Open<V,
     Open { to, weight, kind }
 }
 
-impl<V: Lanes, T: Stored> Open<V, T> {
+impl<V: Lanes, T: Cell> Open<V, T> {
     #[inline(always)]
     unsafe fn deposit(&self, value: V, i: usize, part: Option<usize>) {
         // SAFETY: as the caller promises; a pointer that is absent is not used.
@@ -486,7 +486,7 @@ pub(super) struct Collect<T> {
     pub(super) angles: Range<usize>,
 }
 
-impl<T: Stored> Operator for Collect<T> {
+impl<T: Cell> Operator for Collect<T> {
     #[inline(always)]
     unsafe fn run<V: Lanes>(&mut self) {
         let length = self.length;
@@ -518,7 +518,7 @@ impl<T: Stored> Operator for Collect<T> {
 }
 
 #[inline(always)]
-unsafe fn read<V: Lanes, T: Stored>(from: *const T, part: Option<usize>) -> V {
+unsafe fn read<V: Lanes, T: Cell>(from: *const T, part: Option<usize>) -> V {
     // SAFETY: as the caller promises.
     unsafe {
         match part {
@@ -529,7 +529,7 @@ unsafe fn read<V: Lanes, T: Stored>(from: *const T, part: Option<usize>) -> V {
 }
 
 #[inline(always)]
-unsafe fn write<V: Lanes, T: Stored>(value: V, to: *mut T, part: Option<usize>) {
+unsafe fn write<V: Lanes, T: Cell>(value: V, to: *mut T, part: Option<usize>) {
     // SAFETY: as the caller promises.
     unsafe {
         match part {

@@ -4,7 +4,7 @@
     unsafe_code,
     reason = "forks, and reads and writes raw arrays through pipes"
 )]
-use super::lanes::Stored;
+use super::lanes::Cell;
 use super::march::{March, Pass};
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -31,7 +31,7 @@ impl Team {
     ///
     /// # Errors
     /// The system's.
-    pub(super) fn start<S: Stored>(march: &mut March<S>, sends_slices: bool) -> io::Result<Team> {
+    pub(super) fn start<S: Cell>(march: &mut March<S>, sends_slices: bool) -> io::Result<Team> {
         let mut team = Team {
             members: vec![],
             sends_slices,
@@ -67,7 +67,7 @@ impl Team {
     ///
     /// # Errors
     /// When a process is gone.
-    pub(super) fn run<S: Stored>(
+    pub(super) fn run<S: Cell>(
         &mut self,
         march: &March<S>,
         number: usize,
@@ -105,7 +105,7 @@ impl Team {
 }
 
 /// A child's life: an order, its share of the pass, an answer; until nobody orders any more.
-fn serve<S: Stored>(
+fn serve<S: Cell>(
     march: &mut March<S>,
     number: usize,
     has_slices: bool,
