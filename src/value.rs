@@ -1,6 +1,7 @@
 //! Values of tuning parameters, and the units that people write: `10m`, `8 GiB`, `1%`, `5-15%`.
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::time::Duration;
 
 /// One value of a tuning parameter.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,6 +31,12 @@ impl fmt::Display for Value {
 #[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Nanoseconds(pub f64);
+
+impl From<Duration> for Nanoseconds {
+    fn from(duration: Duration) -> Nanoseconds {
+        Nanoseconds(duration.as_nanos() as f64)
+    }
+}
 
 /// A size in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -36,7 +36,7 @@ impl KernelCache {
             let started = Instant::now();
             let kernel = build()?;
             Ok(Kernel {
-                compile_time: Nanoseconds(started.elapsed().as_nanos() as f64),
+                compile_time: Nanoseconds::from(started.elapsed()),
                 ..kernel
             })
         };

@@ -680,7 +680,7 @@ impl Recording for Recorded {
             submission_index: submission,
             timeout: None,
         });
-        let wall = Nanoseconds(started.elapsed().as_nanos() as f64);
+        let wall = Nanoseconds::from(started.elapsed());
         self.faults.check()?;
         waited.map_err(|e| failed(e.to_string()))?;
         let mut timing = Timing {

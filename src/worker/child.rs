@@ -488,5 +488,5 @@ impl Link {
 }
 
 fn since(started: Instant) -> Nanoseconds {
-    Nanoseconds(started.elapsed().as_nanos() as f64)
+    Nanoseconds::from(started.elapsed())
 }

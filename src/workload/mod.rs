@@ -2,13 +2,16 @@
 mod beamform3d;
 pub mod command;
 mod e2p;
+mod envelope;
 pub mod files;
 mod instructions;
 mod kernel;
 mod pstm;
 mod random;
+mod recorded;
 mod reduce;
 mod shared;
+mod stopwatch;
 mod stored;
 mod template;
 mod transport;

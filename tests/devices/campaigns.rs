@@ -292,6 +292,36 @@ pub(crate) fn transport_plan(_device: &str) -> Result<(), Failed> {
     )
 }
 
+/// Frames through copies each way and, on CUDA, pinned memory and graphs: all ways give the images of the definition.
+pub(crate) fn pipeline_plan(device: &str) -> Result<(), Failed> {
+    let matrix = match standin::is_here() {
+        true => standin::ON_CUDA,
+        false => "matrix={device: ['wgpu:0']}",
+    };
+    let settings = [
+        matrix,
+        "workload.problem={preset: tiny, frames: 16}",
+        "protocol.time_limit=4s",
+    ];
+    let (backend, _) = device.split_once(':').ok_or("no index")?;
+    let Whole { rows, .. } = whole("e2p_gpu", backend, &settings)?;
+    check(rows.len() > 25, format!("{} rows", rows.len()))?;
+    for row in &rows {
+        let name = row["name"].as_str().unwrap_or_default();
+        let is_cudas = ["pinned", "per_camera", "per_batch"];
+        let is_right = match row["verdict"].as_str().unwrap_or_default() {
+            "unsupported" => backend != "cuda" && is_cudas.iter().any(|word| name.contains(word)),
+            // Halves of pixels and of a shared map may pass or not at this size.
+            "inaccurate" => name.starts_with("f16_"),
+            _ => name != "f16_coordinates",
+        };
+        // Prefetching beside a ring is none.
+        let is_combined = row["phase"] == "combined";
+        check(is_right || is_combined, format!("{row}"))?;
+    }
+    Ok(())
+}
+
 pub(crate) fn user_kernel(device: &str) -> Result<(), Failed> {
     let root = env!("CARGO_MANIFEST_DIR");
     let folder = tempfile::tempdir()?;

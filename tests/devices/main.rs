@@ -78,6 +78,10 @@ const CAMPAIGNS: &[(&str, CampaignTest)] = &[
         campaigns::migration_plan,
     ),
     (
+        "the_committed_pipeline_plan_runs_whole",
+        campaigns::pipeline_plan,
+    ),
+    (
         "the_committed_transport_plan_runs_whole",
         campaigns::transport_plan,
     ),
@@ -103,7 +107,7 @@ const STOOD_IN: &[(&str, CampaignTest)] = &[
     ),
     (
         "the_committed_pipeline_plan_runs_whole",
-        standin::pipeline_plan,
+        campaigns::pipeline_plan,
     ),
     (
         "launches_and_copies_are_those_that_were_asked_for",

@@ -80,28 +80,7 @@ fn build() -> Result<tempfile::TempDir, String> {
     Ok(folder)
 }
 
-const ON_CUDA: &str = "matrix={device: ['cuda:0']}";
-
-/// Frames through pinned memory, three streams, and each way to launch: all of them give the images of the definition.
-pub(crate) fn pipeline_plan(_device: &str) -> Result<(), Failed> {
-    let settings = [
-        ON_CUDA,
-        "workload.problem={preset: tiny, frames: 16}",
-        "protocol.time_limit=6s",
-    ];
-    let Whole { rows, .. } = whole("e2p_gpu", "cuda", &settings)?;
-    check(rows.len() > 25, format!("{} rows", rows.len()))?;
-    for row in &rows {
-        let name = row["name"].as_str().unwrap_or_default();
-        let wanted = name.starts_with("f16_coordinates");
-        // Halves of pixels and of a shared map may pass or not at this size.
-        let is_right = name.starts_with("f16_")
-            || row["verdict"] != "inaccurate" && row["verdict"] != "unsupported";
-        let is_found = !wanted || row["verdict"] == "inaccurate";
-        check(is_right && is_found, format!("{row}"))?;
-    }
-    Ok(())
-}
+pub(crate) const ON_CUDA: &str = "matrix={device: ['cuda:0']}";
 
 /// Tiles on their way while others are computed: uploads that pass launches, several threads with recordings of their own.
 pub(crate) fn migration_plan(_device: &str) -> Result<(), Failed> {

@@ -151,7 +151,7 @@ impl Recording for Recorded {
         self.stream
             .synchronize()
             .map_err(|e| ending("the launch", e))?;
-        let wall = Nanoseconds(started.elapsed().as_nanos() as f64);
+        let wall = Nanoseconds::from(started.elapsed());
         self.timing(wall).map_err(|e| ending("events", e))
     }
 }
@@ -283,7 +283,7 @@ impl Recorded {
             graph.0.launch()?;
         }
         self.stream.synchronize()?;
-        self.timing(Nanoseconds(started.elapsed().as_nanos() as f64))
+        self.timing(Nanoseconds::from(started.elapsed()))
     }
 
     /// What the events say, once the stream has been waited for.

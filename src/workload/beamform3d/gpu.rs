@@ -8,12 +8,12 @@ use super::settings::{
 };
 use super::task::Tile;
 use super::{KERNEL, LOAD, NEAREST, PASSES, STAGES, Shared, UPLOAD, exact};
-use crate::array::{Array, Values};
-use crate::device::{Action, Buffer, Gpu, Kernel, Language, Passed, Recording, Source, Step};
+use crate::device::{Action, Buffer, Gpu, Kernel, Language, Passed, Source, Step};
 use crate::space::Configuration;
-use crate::trial::{Ending, Invocation};
+use crate::trial::Ending;
 use crate::value::{Bytes, Nanoseconds, Value};
 use crate::workload::Executable;
+use crate::workload::recorded::Recorded;
 use crate::workload::template::Names;
 use std::f64::consts::TAU;
 use std::path::Path;
@@ -333,7 +333,6 @@ impl Kernels {
 
 /// Device memory, in the order of the kernels' arguments.
 struct Memory {
-    gpu: Arc<dyn Gpu>,
     axes: Buffer,
     elements: Buffer,
     signals: Buffer,
@@ -430,7 +429,6 @@ impl Memory {
             volumes,
             signal_bytes: signal_bytes as u64,
             has_constant_elements: settings.grouping.element_memory == ElementMemory::Constant,
-            gpu: gpu.clone(),
         })
     }
 
@@ -460,16 +458,6 @@ impl Memory {
                 .map(|(buffer, _)| Passed::Buffer(buffer.clone())),
         )
         .collect()
-    }
-
-    /// Overwrites what a run must write before it reads it.
-    fn poison(&self) {
-        let signals = (&self.signals, self.signal_bytes);
-        let written = self.volumes.iter().chain(&self.scratch);
-        for (buffer, size) in written.map(|(b, s)| (b, *s)).chain([signals]) {
-            // A NaN. What is wrong with the device shows at the run that follows.
-            let _ = self.gpu.upload(buffer, &vec![0xFF; size as usize]);
-        }
     }
 }
 
@@ -577,72 +565,19 @@ pub(super) fn prepare(
         }
     }
     let recording = gpu.record(&steps)?;
-    Ok(Box::new(Prepared {
+    let written = [(memory.signals, memory.signal_bytes)];
+    Ok(Box::new(Recorded {
         peak: gpu.take_peak(),
-        shared: shared.clone(),
-        memory,
+        gpu: gpu.clone(),
         recording,
+        stages: STAGES,
+        images: memory.volumes,
+        written: memory.scratch.into_iter().chain(written).collect(),
+        shape: exact::output_shape(scene),
         build_time: kernels.compile_time(),
         attributes: kernels
             .passes
             .last()
             .map_or(vec![], |(_, _, k)| gpu.attributes(k)),
     }))
-}
-
-struct Prepared {
-    shared: Arc<Shared>,
-    memory: Memory,
-    recording: Box<dyn Recording>,
-    peak: Bytes,
-    /// Of the kernels alone, without the arrays.
-    build_time: Nanoseconds,
-    attributes: Vec<(String, f64)>,
-}
-
-impl Executable for Prepared {
-    fn run(&mut self) -> Result<Invocation, Ending> {
-        let mut timing = self.recording.run()?;
-        timing.stages.resize(STAGES, Nanoseconds(0.0));
-        Ok(Invocation {
-            timing,
-            ..Invocation::default()
-        })
-    }
-
-    fn poison(&mut self) {
-        self.memory.poison();
-    }
-
-    fn output(&mut self) -> Result<Option<Array>, Ending> {
-        let mut values = vec![];
-        for (buffer, size) in &self.memory.volumes {
-            let bytes = self.memory.gpu.download(buffer, *size)?;
-            let words = bytes
-                .chunks_exact(4)
-                .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
-            values.extend(words);
-        }
-        Ok(Some(Array {
-            shape: exact::output_shape(&self.shared.scene),
-            values: Values::F32(values),
-            is_complex: true,
-        }))
-    }
-
-    fn keeps_time(&self) -> bool {
-        true
-    }
-
-    fn build_time(&self) -> Option<Nanoseconds> {
-        Some(self.build_time)
-    }
-
-    fn attributes(&self) -> Vec<(String, f64)> {
-        self.attributes.clone()
-    }
-
-    fn device_peak(&self) -> Bytes {
-        self.peak
-    }
 }

@@ -22,13 +22,14 @@ mod task;
 #[cfg(test)]
 mod tests;
 
-use super::{Executable, Picture, Problem, Workload, WorkloadEntry};
+use super::{Executable, Picture, Problem, Workload, WorkloadEntry, envelope};
 use crate::array::{Array, Values};
 use crate::device::Device;
 use crate::plan::Declaration;
 use crate::space::Configuration;
 use crate::trial::{Ending, Invocation, Timing, Work};
 use crate::value::Nanoseconds;
+use crate::workload::stopwatch::timed;
 use fused::Fused;
 use geometry::Geometry;
 use half::{bf16, f16};
@@ -36,7 +37,7 @@ use scene::Scene;
 use settings::{Fusion, Precision, Settings};
 use staged::Staged;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use task::FirstArrival;
 
 pub(super) const ENTRY: WorkloadEntry = WorkloadEntry {
@@ -66,7 +67,7 @@ fn declare() -> Declaration {
         sizes: scene::sizes(),
         problem_keys: scene::KEYS.iter().map(|k| (*k).into()).collect(),
         has_exact: true,
-        own_metrics: judge::METRICS
+        own_metrics: envelope::METRICS
             .iter()
             .map(|(name, about)| ((*name).into(), (*about).into()))
             .collect(),
@@ -239,14 +240,6 @@ where
     }
 }
 
-#[allow(clippy::disallowed_methods, reason = "stages are timed where they run")]
-fn timed<T>(stage: &mut Duration, work: impl FnOnce() -> T) -> T {
-    let started = Instant::now();
-    let result = work();
-    *stage += started.elapsed();
-    result
-}
-
 struct Prepared {
     shared: Arc<Shared>,
     settings: Settings,
@@ -284,12 +277,11 @@ impl Executable for Prepared {
                 }
             });
         });
-        let nanoseconds = |d: Duration| Nanoseconds(d.as_nanos() as f64);
         Ok(Invocation {
             timing: Timing {
-                wall: nanoseconds(wall),
+                wall: wall.into(),
                 device: None,
-                stages: stages.map(nanoseconds).to_vec(),
+                stages: stages.map(Nanoseconds::from).to_vec(),
             },
             ..Invocation::default()
         })

@@ -144,7 +144,7 @@ fn run(launch: &Launch, children: &Children, spare: Option<Captured>) -> Result<
             true => End::Signal(libc::WTERMSIG(status)),
             false => End::Exit(libc::WEXITSTATUS(status)),
         }),
-        wall: Nanoseconds((ended - started).as_nanos() as f64),
+        wall: Nanoseconds::from(ended - started),
         user: time(usage.ru_utime),
         system: time(usage.ru_stime),
         // Kilobytes on Linux: getrusage(2).

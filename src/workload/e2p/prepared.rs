@@ -89,9 +89,9 @@ impl Executable for Prepared {
         done?;
         Ok(Invocation {
             timing: Timing {
-                wall: nanoseconds(self.wall),
+                wall: self.wall.into(),
                 device: self.spent.device,
-                stages: self.spent.busy.map(nanoseconds).to_vec(),
+                stages: self.spent.busy.map(Nanoseconds::from).to_vec(),
             },
             metrics: counters(&self.spent, self.wall).to_vec(),
             ..Invocation::default()
@@ -151,10 +151,6 @@ impl Executable for Prepared {
     fn device_peak(&self) -> Bytes {
         self.pipeline.remapper().device_peak()
     }
-}
-
-fn nanoseconds(duration: Duration) -> Nanoseconds {
-    Nanoseconds(duration.as_nanos() as f64)
 }
 
 /// What criteria may name of what is counted.

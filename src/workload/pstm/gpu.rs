@@ -12,7 +12,7 @@ use super::scene::Scene;
 use super::settings::{AntiAlias, Aperture, Interpolation, Mute, Settings, Traversal};
 use super::store::{BEFORE, Batch, stride};
 use super::velocity::Lookup;
-use super::{STAGES, counted, cpu, fill_between, nanoseconds, output, weights};
+use super::{STAGES, counted, cpu, fill_between, output, weights};
 use crate::array::Array;
 use crate::device::{Action, Buffer, Gpu, Kernel, Language, Passed, Recording, Source, Step};
 use crate::space::Configuration;
@@ -516,9 +516,9 @@ impl<T: Sample> Executable for Prepared<T> {
         debug_assert_eq!(stages.len(), STAGES.len());
         Ok(Invocation {
             timing: Timing {
-                wall: nanoseconds(wall),
+                wall: wall.into(),
                 device: all.device,
-                stages: stages.map(nanoseconds).to_vec(),
+                stages: stages.map(Nanoseconds::from).to_vec(),
             },
             ..Invocation::default()
         })

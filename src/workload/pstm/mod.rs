@@ -26,6 +26,7 @@ use crate::space::Configuration;
 use crate::trial::{Ending, Invocation, Timing, Work};
 use crate::value::{Nanoseconds, Value};
 use crate::workload::shared::Shared;
+use crate::workload::stopwatch::timed;
 use cpu::{Job, Sums};
 use half::{bf16, f16};
 use lanes::Sample;
@@ -35,7 +36,7 @@ use settings::{PLAIN, Precision, Settings};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use store::{Batch, Store};
 use tiles::Field;
 
@@ -284,18 +285,6 @@ impl Workload for Migration {
     }
 }
 
-#[allow(clippy::disallowed_methods, reason = "stages are timed where they run")]
-fn timed<T>(spent: &mut Duration, work: impl FnOnce() -> T) -> T {
-    let started = Instant::now();
-    let result = work();
-    *spent += started.elapsed();
-    result
-}
-
-fn nanoseconds(duration: Duration) -> Nanoseconds {
-    Nanoseconds(duration.as_nanos() as f64)
-}
-
 /// What reading came to, for the records.
 fn counted(spent: &Spent) -> Vec<(String, f64)> {
     let (hits, misses) = (spent.counters.hits as f64, spent.counters.misses as f64);
@@ -403,10 +392,10 @@ impl<T: Sample> Executable for Prepared<T> {
         let none = Duration::ZERO;
         Ok(Invocation {
             timing: Timing {
-                wall: nanoseconds(wall),
+                wall: Nanoseconds::from(wall),
                 device: None,
                 stages: [spent.waiting, none, spent.migrating, none, interpolating]
-                    .map(nanoseconds)
+                    .map(Nanoseconds::from)
                     .to_vec(),
             },
             ..Invocation::default()

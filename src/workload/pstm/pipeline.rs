@@ -234,28 +234,7 @@ impl<T: Sample> Pipeline<T> {
                 spent.add(self.bin(bin, worker * lanes, engine)?, at_once as u32);
             }
         };
-        if at_once == 1 {
-            return one(0);
-        }
-        let results: Vec<Result<Spent, Ending>> = std::thread::scope(|scope| {
-            let one = &one;
-            let threads: Vec<_> = (0..at_once)
-                .map(|worker| scope.spawn(move || one(worker)))
-                .collect();
-            threads
-                .into_iter()
-                .map(|t| {
-                    t.join()
-                        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-                })
-                .collect()
-        });
-        results
-            .into_iter()
-            .try_fold(Spent::default(), |mut all, spent| {
-                all.add(spent?, 1);
-                Ok(all)
-            })
+        in_threads(at_once, 1, one)
     }
 
     fn bin(&self, bin: usize, first_lane: usize, engine: &dyn Engine<T>) -> Result<Spent, Ending> {
@@ -308,7 +287,7 @@ impl<T: Sample> Pipeline<T> {
                 }
             }
         };
-        let mut spent = over_lanes(lanes, |lane| work(first_lane + lane))?;
+        let mut spent = in_threads(lanes, lanes, |lane| work(first_lane + lane))?;
         let loader = lock();
         (spent.counters, spent.loads) = (loader.cache.counters, loader.loads);
         Ok(spent)
@@ -338,7 +317,7 @@ impl<T: Sample> Pipeline<T> {
             });
             let receivers: Vec<Mutex<Option<Receiver<Load<T>>>>> =
                 receivers.into_iter().map(|r| Mutex::new(Some(r))).collect();
-            let spent = over_lanes(lanes, |lane| {
+            let spent = in_threads(lanes, lanes, |lane| {
                 let receiver = receivers[lane]
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
@@ -427,19 +406,18 @@ fn read_ahead<T: Sample>(
     Ok(())
 }
 
-/// The mean of what lanes spent, in threads of their own where there are several.
-fn over_lanes(
-    lanes: usize,
+/// What so many spent, in threads of their own where there are several; each counts as one part of `parts`.
+fn in_threads(
+    count: usize,
+    parts: usize,
     work: impl Fn(usize) -> Result<Spent, Ending> + Sync,
 ) -> Result<Spent, Ending> {
-    if lanes == 1 {
+    if count == 1 {
         return work(0);
     }
     let results: Vec<Result<Spent, Ending>> = std::thread::scope(|scope| {
         let work = &work;
-        let threads: Vec<_> = (0..lanes)
-            .map(|lane| scope.spawn(move || work(lane)))
-            .collect();
+        let threads: Vec<_> = (0..count).map(|k| scope.spawn(move || work(k))).collect();
         threads
             .into_iter()
             .map(|t| {
@@ -451,7 +429,7 @@ fn over_lanes(
     results
         .into_iter()
         .try_fold(Spent::default(), |mut all, spent| {
-            all.add(spent?, lanes as u32);
+            all.add(spent?, parts as u32);
             Ok(all)
         })
 }

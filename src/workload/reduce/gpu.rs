@@ -6,12 +6,12 @@ use super::settings::{
     Settings, Wavefront, Window,
 };
 use super::{KERNEL, LOAD, STAGES, SUM, TABLES, UPLOAD, exact};
-use crate::array::{Array, Values};
-use crate::device::{Action, Buffer, Gpu, Kernel, Language, Passed, Recording, Source, Step};
+use crate::device::{Action, Buffer, Gpu, Kernel, Language, Passed, Source, Step};
 use crate::space::Configuration;
-use crate::trial::{Ending, Invocation};
-use crate::value::{Bytes, Nanoseconds, Value};
+use crate::trial::Ending;
+use crate::value::{Nanoseconds, Value};
 use crate::workload::Executable;
+use crate::workload::recorded::Recorded;
 use crate::workload::template::Names;
 use std::path::Path;
 use std::sync::Arc;
@@ -259,7 +259,6 @@ impl Kernels {
 
 /// Device memory, in the order of the kernels' arguments.
 struct Memory {
-    gpu: Arc<dyn Gpu>,
     points: Buffer,
     receivers: Buffer,
     transmits: Buffer,
@@ -344,7 +343,6 @@ impl Memory {
             receive_table: allocate("receive_table", sizes.receive_table)?,
             parts: allocate("parts", sizes.parts)?,
             images: many(scene.frames.len(), "image", sizes.image)?,
-            gpu: gpu.clone(),
             sizes,
         })
     }
@@ -363,28 +361,6 @@ impl Memory {
             &self.images[frame],
         ];
         all.into_iter().cloned().map(Passed::Buffer).collect()
-    }
-
-    /// NaN wherever a run must write before it reads.
-    fn poison(&self) -> Result<(), Ending> {
-        let Sizes {
-            signals,
-            transmit_table,
-            receive_table,
-            parts,
-            image,
-        } = self.sizes;
-        let written = [
-            (&self.signals, signals),
-            (&self.transmit_table, transmit_table),
-            (&self.receive_table, receive_table),
-            (&self.parts, parts),
-        ];
-        let images = self.images.iter().map(|buffer| (buffer, image));
-        for (buffer, size) in written.into_iter().chain(images) {
-            self.gpu.upload(buffer, &vec![0xFF; size])?;
-        }
-        Ok(())
     }
 }
 
@@ -449,11 +425,22 @@ pub(super) fn prepare(
     if let Some(bodies) = settings.bodies(scene) {
         attributes.insert(0, ("unroll_bodies".into(), bodies as f64));
     }
-    Ok(Box::new(Prepared {
+    let sizes = memory.sizes;
+    let written = [
+        (memory.signals, sizes.signals),
+        (memory.transmit_table, sizes.transmit_table),
+        (memory.receive_table, sizes.receive_table),
+        (memory.parts, sizes.parts),
+    ];
+    let images = memory.images.into_iter();
+    Ok(Box::new(Recorded {
         peak: gpu.take_peak(),
-        scene: scene.clone(),
-        memory,
+        gpu: gpu.clone(),
         recording,
+        stages: STAGES.len(),
+        images: images.map(|image| (image, sizes.image as u64)).collect(),
+        written: written.map(|(buffer, size)| (buffer, size as u64)).to_vec(),
+        shape: exact::output_shape(scene),
         build_time: kernels.compile_time(),
         attributes,
     }))
@@ -581,61 +568,4 @@ fn steps(
         }
     }
     steps
-}
-
-struct Prepared {
-    scene: Arc<Scene>,
-    memory: Memory,
-    recording: Box<dyn Recording>,
-    peak: Bytes,
-    /// Of the kernels alone, without the arrays.
-    build_time: Nanoseconds,
-    attributes: Vec<(String, f64)>,
-}
-
-impl Executable for Prepared {
-    fn run(&mut self) -> Result<Invocation, Ending> {
-        let mut timing = self.recording.run()?;
-        timing.stages.resize(STAGES.len(), Nanoseconds(0.0));
-        Ok(Invocation {
-            timing,
-            ..Invocation::default()
-        })
-    }
-
-    fn poison(&mut self) {
-        // What cannot be overwritten will show as an error of the run that follows.
-        let _ = self.memory.poison();
-    }
-
-    fn output(&mut self) -> Result<Option<Array>, Ending> {
-        let mut values = vec![];
-        for buffer in &self.memory.images {
-            let size = self.memory.sizes.image as u64;
-            let bytes = self.memory.gpu.download(buffer, size)?;
-            let words = bytes.chunks_exact(4);
-            values.extend(words.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])));
-        }
-        Ok(Some(Array {
-            shape: exact::output_shape(&self.scene),
-            values: Values::F32(values),
-            is_complex: true,
-        }))
-    }
-
-    fn keeps_time(&self) -> bool {
-        true
-    }
-
-    fn build_time(&self) -> Option<Nanoseconds> {
-        Some(self.build_time)
-    }
-
-    fn attributes(&self) -> Vec<(String, f64)> {
-        self.attributes.clone()
-    }
-
-    fn device_peak(&self) -> Bytes {
-        self.peak
-    }
 }

@@ -15,13 +15,14 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
-use super::{Executable, Picture, Problem, Workload, WorkloadEntry};
+use super::{Executable, Picture, Problem, Workload, WorkloadEntry, envelope};
 use crate::array::{Array, Values};
 use crate::device::{Device, available_memory};
 use crate::plan::Declaration;
 use crate::space::Configuration;
 use crate::trial::{Ending, Invocation, Timing, Work};
 use crate::value::{Bytes, Nanoseconds};
+use crate::workload::stopwatch::timed;
 use geometry::{Geometry, PATCH};
 use half::{bf16, f16};
 use lanes::Trace;
@@ -29,7 +30,7 @@ use rayon::prelude::*;
 use scene::Scene;
 use settings::{Precision, Reduce, Settings};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use sums::{Job, Scratch, TOTAL, Task};
 
 pub(super) const ENTRY: WorkloadEntry = WorkloadEntry {
@@ -54,7 +55,7 @@ fn declare() -> Declaration {
         sizes: scene::sizes(),
         problem_keys: scene::KEYS.iter().map(|k| (*k).into()).collect(),
         has_exact: true,
-        own_metrics: judge::METRICS
+        own_metrics: envelope::METRICS
             .iter()
             .map(|(name, about)| ((*name).into(), (*about).into()))
             .collect(),
@@ -135,14 +136,6 @@ impl Workload for Beamformer {
     fn pictures(&self, output: &Array) -> Vec<Picture> {
         judge::pictures(&self.scene, output)
     }
-}
-
-#[allow(clippy::disallowed_methods, reason = "stages are timed where they run")]
-fn timed<T>(stage: &mut Duration, work: impl FnOnce() -> T) -> T {
-    let started = Instant::now();
-    let result = work();
-    *stage += started.elapsed();
-    result
 }
 
 /// A configuration on a processor.
@@ -349,12 +342,11 @@ impl<T: Kept> Executable for Prepared<T> {
                 }
             });
         });
-        let nanoseconds = |d: Duration| Nanoseconds(d.as_nanos() as f64);
         Ok(Invocation {
             timing: Timing {
-                wall: nanoseconds(wall),
+                wall: wall.into(),
                 device: None,
-                stages: stages.map(nanoseconds).to_vec(),
+                stages: stages.map(Nanoseconds::from).to_vec(),
             },
             ..Invocation::default()
         })

@@ -12,11 +12,12 @@ use super::ledger::Account;
 use super::memory::Memory;
 use super::operators::{Operator, run};
 use super::tables::{Loss, Tables};
-use super::{BEAM, ENERGY, SCATTERING, STAGES, STREAMING, timed};
+use super::{BEAM, ENERGY, SCATTERING, STAGES, STREAMING};
 use crate::array::Array;
 use crate::trial::{Ending, Invocation, Timing};
 use crate::value::Nanoseconds;
 use crate::workload::Executable;
+use crate::workload::stopwatch::timed;
 use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::Arc;
@@ -426,12 +427,11 @@ impl Executable for Angular {
     fn run(&mut self) -> Result<Invocation, Ending> {
         let (mut wall, mut stages) = (Duration::ZERO, [Duration::ZERO; STAGES]);
         timed(&mut wall, || self.steps(&mut stages));
-        let nanoseconds = |d: Duration| Nanoseconds(d.as_nanos() as f64);
         Ok(Invocation {
             timing: Timing {
-                wall: nanoseconds(wall),
+                wall: wall.into(),
                 device: None,
-                stages: stages.map(nanoseconds).to_vec(),
+                stages: stages.map(Nanoseconds::from).to_vec(),
             },
             ..Invocation::default()
         })

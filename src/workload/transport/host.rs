@@ -8,11 +8,12 @@ use super::march::March;
 #[cfg(unix)]
 use super::processes::Team;
 use super::tables::Tables;
-use super::{BEAM, SCATTERING, STAGES, TRANSFER, timed};
+use super::{BEAM, SCATTERING, STAGES, TRANSFER};
 use crate::array::Array;
 use crate::trial::{Ending, Invocation, Timing};
 use crate::value::Nanoseconds;
 use crate::workload::Executable;
+use crate::workload::stopwatch::timed;
 use rayon::prelude::*;
 use std::sync::Arc;
 use std::time::Duration;
@@ -136,12 +137,11 @@ impl<S: Cell> Executable for Host<S> {
     fn run(&mut self) -> Result<Invocation, Ending> {
         let (mut wall, mut stages) = (Duration::ZERO, [Duration::ZERO; STAGES]);
         timed(&mut wall, || self.steps(&mut stages))?;
-        let nanoseconds = |d: Duration| Nanoseconds(d.as_nanos() as f64);
         Ok(Invocation {
             timing: Timing {
-                wall: nanoseconds(wall),
+                wall: wall.into(),
                 device: None,
-                stages: stages.map(nanoseconds).to_vec(),
+                stages: stages.map(Nanoseconds::from).to_vec(),
             },
             ..Invocation::default()
         })

@@ -43,7 +43,6 @@ use march::March;
 use physics::Deflection;
 use settings::{Precision, Settings};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
 use tables::{Physics, Tables};
 
 pub(super) const ENTRY: WorkloadEntry = WorkloadEntry {
@@ -208,12 +207,4 @@ fn useful_work(beam: &Beam) -> Work {
         march.step_done();
     }
     work
-}
-
-#[allow(clippy::disallowed_methods, reason = "stages are timed where they run")]
-fn timed<T>(stage: &mut Duration, work: impl FnOnce() -> T) -> T {
-    let started = Instant::now();
-    let result = work();
-    *stage += started.elapsed();
-    result
 }

@@ -6,6 +6,7 @@
 )]
 use super::lanes::Cell;
 use super::march::{March, Pass};
+use crate::workload::stopwatch::timed;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::FromRawFd;
@@ -80,7 +81,7 @@ impl Team {
             let order: Order = [march.current() as u8, number as u8];
             orders.write_all(&order)?;
             if self.sends_slices {
-                super::timed(transfer, || {
+                timed(transfer, || {
                     let slices = march.sources(pass, member, count);
                     slices
                         .into_iter()
@@ -91,7 +92,7 @@ impl Team {
         for (number, answers) in self.members.iter_mut().map(|m| &mut m.answers).enumerate() {
             answers.read_exact(&mut [0])?;
             if self.sends_slices {
-                super::timed(transfer, || {
+                timed(transfer, || {
                     let slices = march.results(pass, number, count);
                     // SAFETY: no task runs in this process; the slice is one of the other array.
                     slices
