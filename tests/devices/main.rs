@@ -692,8 +692,9 @@ fn beside(gpu: &Arc<dyn Gpu>) -> Result<(), Failed> {
 
 fn ceilings(gpu: &Arc<dyn Gpu>) -> Result<(), Failed> {
     let peaks = device::ceilings(&Device::Gpu(gpu.clone())).ok_or("no ceilings")?;
+    let least = if standin::is_here() { 1.0 } else { 1e8 };
     check(
-        (1e8..1e15).contains(&peaks.flops) && (1e8..1e14).contains(&peaks.bandwidth),
+        (least..1e15).contains(&peaks.flops) && (least..1e14).contains(&peaks.bandwidth),
         format!("{peaks:?}"),
     )
 }

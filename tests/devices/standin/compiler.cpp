@@ -120,9 +120,9 @@ int nvrtcDestroyProgram(Program **program) {
 }
 
 int nvrtcCompileProgram(Program *program, int count, const char *const *options) {
-    char folder[] = "/tmp/standin-cuda-XXXXXX";
-    if (!mkdtemp(folder)) return 1;
-    const std::string at = folder;
+    const char *scratch = std::getenv("TMPDIR");
+    std::string at = std::string(scratch ? scratch : "/tmp") + "/standin-cuda-XXXXXX";
+    if (!mkdtemp(at.data())) return 1;
     // Macros are the source's, not the shim's.
     std::string macros, no_macros;
     for (int i = 0; i < count; i++) {
