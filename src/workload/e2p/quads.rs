@@ -24,12 +24,6 @@ pub(super) trait Quads: Copy {
     /// Sixteen bytes at `from` + offset, for every fourth of the offsets.
     unsafe fn load_row(from: *const u8, offsets: *const u32) -> Self;
 
-    /// Asks for what is there, which may be nothing, to be in the cache soon.
-    fn prefetch(at: *const u8);
-
-    /// The same, to be written.
-    fn prefetch_store(at: *const u8);
-
     /// Four 32-bit words a lane, in order.
     unsafe fn load_words(from: *const u32) -> Self;
 
@@ -63,18 +57,12 @@ pub(super) trait Quads: Copy {
 
     /// Writes the first three of each lane's four numbers as bytes from 0 to 255: 12 bytes a lane, in the order of pixels.
     unsafe fn store(four: [Self; 4], to: *mut u8);
-
-    /// 48 bytes past the caches, or through them where `to` is at no multiple of 16.
-    unsafe fn stream(from: *const u8, to: *mut u8);
-
-    /// What was streamed is seen by other threads from then on.
-    fn fence();
 }
 
 /// Four pixels of a lane, of four bytes each, without every fourth.
 const WITHOUT_FOURTH: [u8; 16] = [0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, 128, 128, 128, 128];
 
-pub(super) use x86::{Avx2, Avx512};
+pub(super) use x86::{Avx2, Avx512, fence, prefetch, prefetch_store, stream};
 
 mod x86 {
     use super::{Quads, WITHOUT_FOURTH};
@@ -91,8 +79,34 @@ mod x86 {
         }
     }
 
+    /// Asks for what is there, which may be nothing, to be in the cache soon.
     #[inline(always)]
-    unsafe fn stream(from: *const u8, to: *mut u8) {
+    pub(in crate::workload::e2p) fn prefetch(at: *const u8) {
+        // SAFETY: an address that is no memory is ignored.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
+    }
+
+    /// The same, to be written.
+    #[inline(always)]
+    pub(in crate::workload::e2p) fn prefetch_store(at: *const u8) {
+        // SAFETY: as above.
+        unsafe { _mm_prefetch::<_MM_HINT_ET0>(at.cast()) }
+    }
+
+    /// What was streamed is seen by other threads from then on.
+    #[inline(always)]
+    pub(in crate::workload::e2p) fn fence() {
+        // SAFETY: every x86-64 has it.
+        unsafe { _mm_sfence() }
+    }
+
+    /// 48 bytes past the caches, or through them where `to` is at no multiple of 16.
+    ///
+    /// # Safety
+    /// So many bytes there and room for them.
+    #[inline(always)]
+    pub(in crate::workload::e2p) unsafe fn stream(from: *const u8, to: *mut u8) {
+        // SAFETY: as the caller promises.
         unsafe {
             if !(to as usize).is_multiple_of(16) {
                 return std::ptr::copy_nonoverlapping(from, to, 48);
@@ -133,16 +147,6 @@ mod x86 {
                 let second = _mm_loadu_si128(lane(4));
                 Avx2(_mm256_set_m128i(second, first))
             }
-        }
-        #[inline(always)]
-        fn prefetch(at: *const u8) {
-            // SAFETY: an address that is no memory is ignored.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
-        }
-        #[inline(always)]
-        fn prefetch_store(at: *const u8) {
-            // SAFETY: as above.
-            unsafe { _mm_prefetch::<_MM_HINT_ET0>(at.cast()) }
         }
         #[inline(always)]
         unsafe fn load_words(from: *const u32) -> Avx2 {
@@ -196,15 +200,6 @@ mod x86 {
             unsafe { _mm256_cvtph_ps(_mm256_cvtps_ph::<{ _MM_FROUND_TO_NEAREST_INT }>(reals)) }
         }
         #[inline(always)]
-        unsafe fn stream(from: *const u8, to: *mut u8) {
-            unsafe { stream(from, to) }
-        }
-        #[inline(always)]
-        fn fence() {
-            // SAFETY: every x86-64 has it.
-            unsafe { _mm_sfence() }
-        }
-        #[inline(always)]
         unsafe fn store([a, b, c, d]: [Avx2; 4], to: *mut u8) {
             unsafe {
                 let words = (_mm256_packus_epi32(a.0, b.0), _mm256_packus_epi32(c.0, d.0));
@@ -246,16 +241,6 @@ mod x86 {
                 let high = Avx2::load_row(from, offsets.add(8)).0;
                 Avx512(_mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high))
             }
-        }
-        #[inline(always)]
-        fn prefetch(at: *const u8) {
-            // SAFETY: an address that is no memory is ignored.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
-        }
-        #[inline(always)]
-        fn prefetch_store(at: *const u8) {
-            // SAFETY: as above.
-            unsafe { _mm_prefetch::<_MM_HINT_ET0>(at.cast()) }
         }
         #[inline(always)]
         unsafe fn load_words(from: *const u32) -> Avx512 {
@@ -309,15 +294,6 @@ mod x86 {
         #[inline(always)]
         unsafe fn halves(reals: __m512) -> __m512 {
             unsafe { _mm512_cvtph_ps(_mm512_cvtps_ph::<{ _MM_FROUND_TO_NEAREST_INT }>(reals)) }
-        }
-        #[inline(always)]
-        unsafe fn stream(from: *const u8, to: *mut u8) {
-            unsafe { stream(from, to) }
-        }
-        #[inline(always)]
-        fn fence() {
-            // SAFETY: every x86-64 has it.
-            unsafe { _mm_sfence() }
         }
         #[inline(always)]
         unsafe fn store([a, b, c, d]: [Avx512; 4], to: *mut u8) {

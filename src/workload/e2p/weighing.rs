@@ -5,7 +5,7 @@ use super::cpu::Task;
 use super::map::GROUP;
 use super::pixel::{self, Edges};
 use super::places::Found;
-use super::quads::Quads;
+use super::quads::{self, Quads};
 use super::scene::Scene;
 use super::settings::Stores;
 
@@ -299,11 +299,11 @@ pub(super) unsafe fn groups<Q: Quads, A: Arithmetic>(task: &Task<'_>) {
                 let to = task.output(frame, column, row);
                 for at in coming {
                     let at = pixels.as_ptr().wrapping_add(at as usize);
-                    Q::prefetch(at);
-                    Q::prefetch(at.wrapping_add(next_row));
+                    quads::prefetch(at);
+                    quads::prefetch(at.wrapping_add(next_row));
                 }
                 if !is_streaming {
-                    Q::prefetch_store(task.job.outputs.near(to + next_line));
+                    quads::prefetch_store(task.job.outputs.near(to + next_line));
                 }
                 let (first, next_row, offsets) = if is_at_edge {
                     gather(pixels, edges, &found, A::NEIGHBOURS, &mut gathered);
@@ -336,7 +336,7 @@ pub(super) unsafe fn groups<Q: Quads, A: Arithmetic>(task: &Task<'_>) {
                         Q::store(four, all.add(3 * part));
                     }
                     if is_streaming && count == GROUP {
-                        Q::stream(levels.as_ptr(), to);
+                        quads::stream(levels.as_ptr(), to);
                     } else if !is_direct {
                         std::ptr::copy_nonoverlapping(levels.as_ptr(), to, 3 * count);
                     }
@@ -345,7 +345,7 @@ pub(super) unsafe fn groups<Q: Quads, A: Arithmetic>(task: &Task<'_>) {
         }
     }
     if is_streaming {
-        Q::fence();
+        quads::fence();
     }
 }
 
