@@ -25,6 +25,16 @@ pub(crate) fn campaign(
     Ok(serde_json::from_slice(&done.stdout)?)
 }
 
+/// The first of this name.
+pub(crate) fn row_of<'r>(
+    rows: impl IntoIterator<Item = &'r serde_json::Value>,
+    name: &str,
+) -> Result<&'r serde_json::Value, Failed> {
+    let mut rows = rows.into_iter();
+    let row = rows.find(|row| row["name"] == name);
+    row.ok_or_else(|| format!("no row {name}").into())
+}
+
 pub(crate) fn bad_kernels(device: &str) -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
     let at = folder.path();
@@ -88,20 +98,14 @@ phases:
         ("huge_group", "over_limit", "Workgroup size"),
         ("large_array", "over_limit", "buffer `y` of"),
     ] {
-        let trial = trials
-            .iter()
-            .find(|t| t["name"] == name)
-            .ok_or(format!("no row {name}"))?;
+        let trial = row_of(trials, name)?;
         check(trial["verdict"] == verdict, format!("{name}: {trial}"))?;
         check(
             trial.to_string().contains(words),
             format!("{name}: {trial}"),
         )?;
     }
-    let same = trials
-        .iter()
-        .find(|t| t["name"] == "same")
-        .ok_or("no row same")?;
+    let same = row_of(trials, "same")?;
     check(
         same["comparison"]["blocks"].as_u64() == Some(8),
         format!("the others were measured: {same}"),
@@ -152,8 +156,7 @@ pub(crate) fn beamformer_plan(_device: &str) -> Result<(), Failed> {
         ("double_buffer", "unsupported"),
         ("fnumber_1", "inaccurate"),
     ] {
-        let row = rows.iter().find(|t| t["name"] == name);
-        let row = row.ok_or(format!("no row {name}"))?;
+        let row = row_of(rows.iter().copied(), name)?;
         // An adapter without f16 is one that says so.
         let is_right =
             wanted.is_empty() || row["verdict"] == wanted || row["verdict"] == "unsupported";
@@ -248,8 +251,7 @@ pub(crate) fn reduction_plan(_device: &str) -> Result<(), Failed> {
         ("hann", "inaccurate"),
         ("double_buffer", "unsupported"),
     ] {
-        let row = rows.iter().find(|t| t["name"] == name);
-        let row = row.ok_or(format!("no row {name}"))?;
+        let row = row_of(&rows, name)?;
         let is_right = match wanted {
             "" => row["verdict"] != "inaccurate" && row["verdict"] != "unsupported",
             wanted => row["verdict"] == wanted,
@@ -281,8 +283,7 @@ pub(crate) fn transport_plan(_device: &str) -> Result<(), Failed> {
     let Whole { rows, report, .. } = whole("transport_gpu", "wgpu", &settings)?;
     check(rows.len() > 25, format!("{} rows", rows.len()))?;
     for name in ["theta_stream", "all", "angles_first", "box_1e-12"] {
-        let row = rows.iter().find(|t| t["name"] == name);
-        let row = row.ok_or(format!("no row {name}"))?;
+        let row = row_of(&rows, name)?;
         let is_wrong = row["verdict"] == "inaccurate" || row["verdict"] == "unsupported";
         check(!is_wrong, format!("{name}: {row}"))?;
     }

@@ -1,6 +1,6 @@
 //! CUDA where there is no GPU: this program once more, with stand-ins for NVIDIA's driver and compiler in the place of the real
 //! ones (`standin/`). Everything in `src/device/cuda` runs as on a GPU; what it says of time means nothing.
-use crate::campaigns::{Whole, campaign, whole};
+use crate::campaigns::{Whole, campaign, row_of, whole};
 use crate::check;
 use libtest_mimic::Failed;
 use std::path::Path;
@@ -230,15 +230,13 @@ phases:
         ("large_group", "over_limit", "2048 × 1 × 1 threads"),
         ("large_array", "over_limit", "the device's memory is full"),
     ] {
-        let row = trials.iter().find(|t| t["name"] == name);
-        let row = row.ok_or(format!("no row {name}"))?;
+        let row = row_of(trials, name)?;
         check(
             row["verdict"] == verdict && row.to_string().contains(words),
             format!("{name}: {row}"),
         )?;
     }
-    let same = trials.iter().find(|t| t["name"] == "same");
-    let same = same.ok_or("no row same")?;
+    let same = row_of(trials, "same")?;
     check(
         same["comparison"]["blocks"].as_u64() == Some(8),
         format!("the others were measured: {same}"),
